@@ -7,6 +7,9 @@ use mlxm_kernels::{
     metal::{self, SelfTest, WeightFormat},
 };
 
+/// Is `none` where the GPU may be unable to run the kernels.
+const GPU: &str = "MLXM_METAL_GPU";
+
 /// Every format of weights.
 fn formats() -> Vec<WeightFormat> {
     let floats = [FloatType::F32, FloatType::F16, FloatType::BF16];
@@ -74,10 +77,11 @@ fn compiler_accepts_every_kernel() {
 fn results_are_those_of_the_cpu() {
     let device = match metal::open() {
         Ok(device) => device,
-        Err(error) => {
+        Err(error) if std::env::var(GPU).as_deref() == Ok("none") => {
             println!("results are not compared: {error}");
             return;
         }
+        Err(error) => panic!("{error}; {GPU}=none allows this"),
     };
     println!("{:?}", device.info());
     let kernels = Kernels::on_device(device);

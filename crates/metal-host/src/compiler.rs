@@ -199,6 +199,14 @@ pub fn flags(options: &Options) -> Vec<&'static str> {
             "-shared-libsan",
         ]);
     }
+    if options.trace_loads {
+        flags.extend([
+            "-fsanitize-coverage=func,trace-loads",
+            // Loads of more than 16 bytes are not told of.
+            "-fno-vectorize",
+            "-fno-slp-vectorize",
+        ]);
+    }
     flags.extend(target_flags());
     flags
 }

@@ -5,11 +5,11 @@ use std::fmt;
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use mlxm_kernels::metal::{
-    Access, BufferId, Commands, Device, DeviceError, DeviceInfo, Dispatch, PipelineId, Source,
-    SubmissionId,
+    Access, Binding, BufferId, Commands, Device, DeviceError, DeviceInfo, Dispatch, Kernel,
+    PipelineId, Source, SubmissionId,
 };
 
-use crate::{Bound, Function, Library, Options, Order, run};
+use crate::{Bound, Function, Library, Loads, Options, Order, run, run_traced};
 
 /// Metal's limit for the bytes that are copied into a command buffer.
 const MAX_ARGUMENT_BYTES: usize = 4096;
@@ -86,6 +86,27 @@ struct State {
     /// Submissions that fail, by number.
     injected: Vec<u64>,
     dispatches: u64,
+    loads: Vec<DispatchLoads>,
+}
+
+/// What a dispatch loaded.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct DispatchLoads {
+    /// The kernel.
+    pub kernel: Kernel,
+    /// All bindings but the arguments.
+    pub bindings: Vec<BindingLoads>,
+}
+
+/// What a dispatch loaded from a binding.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct BindingLoads {
+    /// The kernel's name for the argument.
+    pub argument: String,
+    /// What is bound.
+    pub binding: Binding,
+    /// What was loaded from it.
+    pub loads: Loads,
 }
 
 impl HostDevice {
@@ -130,6 +151,11 @@ impl HostDevice {
     /// Dispatches that have been run.
     pub fn dispatches(&self) -> u64 {
         self.lock().dispatches
+    }
+
+    /// What dispatches have loaded since the last call, if kernels are compiled with [`Options::trace_loads`].
+    pub fn take_loads(&self) -> Vec<DispatchLoads> {
+        std::mem::take(&mut self.lock().loads)
     }
 
     fn lock(&self) -> MutexGuard<'_, State> {
@@ -207,7 +233,22 @@ impl HostDevice {
         }
         // SAFETY: the memory is mapped, as `bind` checks, and stays so until the work has been waited for. The backend
         // accesses it meanwhile only where no submitted work does.
-        unsafe { run(&dispatches, order) }.map_err(|error| DeviceError(error.to_string()))?;
+        let traces = unsafe {
+            if self.options.compile.trace_loads {
+                run_traced(&dispatches, order)
+            } else {
+                run(&dispatches, order).map(|()| Vec::new())
+            }
+        };
+        let traces = traces.map_err(device_error)?;
+        for ((function, loads), (_, _, dispatch)) in functions.iter().zip(traces).zip(interval) {
+            let loads = loads.into_iter();
+            let bindings = loads.filter_map(|loads| BindingLoads::new(dispatch, function, loads));
+            state.loads.push(DispatchLoads {
+                kernel: dispatch.kernel,
+                bindings: bindings.collect(),
+            });
+        }
         for copy in copies.iter().filter(|copy| copy.is_written) {
             // SAFETY: as for `run`; the copies do not overlap the memory.
             unsafe {
@@ -216,6 +257,21 @@ impl HostDevice {
             };
         }
         Ok(())
+    }
+}
+
+impl BindingLoads {
+    /// None for the arguments.
+    fn new(dispatch: &Dispatch, function: &Function, loads: Loads) -> Option<Self> {
+        let mut bindings = dispatch.bindings.iter();
+        let binding = bindings.find(|binding| binding.index as usize == loads.index)?;
+        let mut arguments = function.buffers();
+        let argument = arguments.find(|argument| argument.index == loads.index)?;
+        Some(Self {
+            argument: argument.name.clone(),
+            binding: *binding,
+            loads,
+        })
     }
 }
 

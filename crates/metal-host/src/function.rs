@@ -2,10 +2,10 @@
 
 use crate::library::Options;
 use crate::rewrite::Parameter;
-use crate::run::Context;
+use crate::run::{Context, record_load};
 use crate::{Error, sanitizer};
 use libloading::os::unix::{Library, RTLD_LOCAL, RTLD_NOW, Symbol};
-use std::ffi::c_ulong;
+use std::ffi::{c_ulong, c_void};
 use std::path::Path;
 use std::ptr;
 use std::sync::{Arc, Mutex, PoisonError};
@@ -93,6 +93,7 @@ pub struct Shared {
     pub entry: unsafe extern "C" fn(*const Context),
     pub fast_math: bool,
     pub flush_subnormals: bool,
+    pub trace_loads: bool,
     /// Keeps the code mapped.
     _library: Library,
 }
@@ -161,6 +162,15 @@ pub fn load(path: &Path, reflection: Reflection, options: &Options) -> Result<Fu
         (*entry, max_threads, requirements, conditions, variables)
     };
 
+    if options.trace_loads {
+        // SAFETY: the type is that of the function in src/shim/loads.h, which only keeps the pointer.
+        unsafe {
+            let trace_loads: Symbol<unsafe extern "C" fn(extern "C" fn(*const c_void, c_ulong))> =
+                symbol(&library, "mlxm_trace_loads").map_err(failed)?;
+            trace_loads(record_load);
+        }
+    }
+
     let mut required = vec![Requirement::default(); reflection.parameters];
     let mut enabled = vec![false; reflection.buffers.len() + reflection.threadgroup_buffers.len()];
     let (mut start, mut stop) = (ptr::null_mut(), ptr::null_mut());
@@ -187,6 +197,7 @@ pub fn load(path: &Path, reflection: Reflection, options: &Options) -> Result<Fu
             entry,
             fast_math: options.fast_math,
             flush_subnormals: options.flush_subnormals,
+            trace_loads: options.trace_loads,
             _library: library,
         }),
     })

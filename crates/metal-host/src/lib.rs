@@ -15,9 +15,9 @@ mod rewrite;
 mod run;
 pub mod sanitizer;
 
-pub use device::{HostDevice, HostDeviceOptions};
+pub use device::{BindingLoads, DispatchLoads, HostDevice, HostDeviceOptions};
 pub use error::Error;
 pub use function::{AddressSpace, BufferArgument, Function, ThreadgroupArgument};
 pub use library::{Constant, Library, Options};
 pub use lint::{Finding, lint};
-pub use run::{Bound, Dispatch, Order, run};
+pub use run::{Bound, Dispatch, Loads, Order, run, run_traced};

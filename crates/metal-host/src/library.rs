@@ -19,6 +19,8 @@ pub struct Options {
     pub sanitize: bool,
     /// Compile with `-O2` instead of `-O1`.
     pub optimize: bool,
+    /// Let [`run_traced`](crate::run_traced) see what the kernel loads: 1, 2, 4, 8 or 16 bytes at a time.
+    pub trace_loads: bool,
     /// Check address spaces, which are dropped for execution. Sources can then neither overload functions by address space nor
     /// copy a structure from device or constant memory.
     pub check_address_spaces: bool,
@@ -31,6 +33,7 @@ impl Default for Options {
             flush_subnormals: false,
             sanitize: false,
             optimize: true,
+            trace_loads: false,
             check_address_spaces: false,
         }
     }
@@ -95,6 +98,9 @@ const HEADERS: &[(&str, &str)] = &[
     ("entry.h", include_str!("shim/entry.h")),
 ];
 
+/// Comes after the source, for [`Options::trace_loads`].
+const LOADS: &str = include_str!("shim/loads.h");
+
 impl Library {
     /// Checks Metal source as it would be given to the Metal compiler. Errors name lines of the source.
     ///
@@ -146,7 +152,11 @@ impl Library {
         let (kernel, function) = self.find(host_name)?;
         let mut prologue = self.constant_macros(constants)?;
         prologue.push_str("#define HOST_INSTANTIATE(...)\n");
-        let text = translation_unit(&self.program, &prologue, &entry(kernel, &function));
+        let mut epilogue = entry(kernel, &function);
+        if self.options.trace_loads {
+            epilogue.push_str(LOADS);
+        }
+        let text = translation_unit(&self.program, &prologue, &epilogue);
         let compiler = compiler::get()?;
         let flags = compiler::flags(&self.options).join(" ");
         // Other instantiations do not change this one.

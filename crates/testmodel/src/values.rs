@@ -15,9 +15,11 @@ pub(crate) fn add(weights: &mut Weights, tensor: &MissingTensor, seed: u64, spec
         (hash ^ u64::from(byte)).wrapping_mul(0x0100_0000_01b3)
     }));
     let count: usize = shape.iter().product();
-    let values: Vec<f32> = (0..count)
-        .map(|_| value(&mut random, name, shape))
-        .collect();
+    let (mean, factor, divisor) = distribution(name, shape);
+    // The sum of 12 uniform numbers is close to a normal distribution.
+    let mut normal = || (0..12).map(|_| random.f32()).sum::<f32>() - 6.0;
+    let values = (0..count).map(|_| mean + factor * normal() / divisor);
+    let values: Vec<f32> = values.collect();
     let path = name.strip_suffix(".weight").unwrap_or_default();
     match (shape.as_slice(), spec_of(path)) {
         (&[rows, cols], Some(spec)) if is_quantized(path, cols, spec) => {
@@ -41,15 +43,14 @@ fn is_quantized(path: &str, cols: usize, spec: QuantSpec) -> bool {
     !path.is_empty() && !path.contains("norm") && cols.is_multiple_of(spec.group_size)
 }
 
-/// Activations have about unit variance, and nothing has a value that would hide a mistake: a bias of 0, a factor of 1.
-fn value(random: &mut fastrand::Rng, name: &str, shape: &[usize]) -> f32 {
-    // The sum of 12 uniform numbers is close to a normal distribution.
-    let normal = (0..12).map(|_| random.f32()).sum::<f32>() - 6.0;
+/// Mean, and factor and divisor of a normal distribution. Activations have about unit variance, and nothing has a value that would
+/// hide a mistake: a bias of 0, a factor of 1.
+fn distribution(name: &str, shape: &[usize]) -> (f32, f32, f32) {
     match shape {
-        _ if name.contains("norm") && name.ends_with("weight") => 1.0 + 0.2 * normal,
-        [_, cols] if name.contains("embed") => 0.25 * normal / (*cols as f32).sqrt(),
-        [_, cols] => normal / (*cols as f32).sqrt(),
-        _ => 0.2 * normal,
+        _ if name.contains("norm") && name.ends_with("weight") => (1.0, 0.2, 1.0),
+        [_, cols] if name.contains("embed") => (0.0, 0.25, (*cols as f32).sqrt()),
+        [_, cols] => (0.0, 1.0, (*cols as f32).sqrt()),
+        _ => (0.0, 0.2, 1.0),
     }
 }
 

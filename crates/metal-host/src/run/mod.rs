@@ -3,6 +3,7 @@
 mod bindings;
 mod context;
 mod group;
+mod loads;
 mod memory;
 mod order;
 mod scheduler;
@@ -11,13 +12,17 @@ mod subnormals;
 mod switch;
 
 pub use context::Context;
+pub use loads::{Loads, record as record_load};
 pub use order::Order;
 
 use crate::{Error, Function};
 use bindings::Bindings;
+use loads::Trace;
 use memory::ThreadgroupMemory;
 use scheduler::{Failure, Progress, Scheduler, Slot, View};
 use std::cell::RefCell;
+use std::mem;
+use std::ops::Range;
 
 /// Size and alignment of the memory that holds the stacks of all fibers.
 pub const STACKS_BYTES: usize = 256 << 20;
@@ -68,6 +73,34 @@ thread_local! {
 ///
 /// The bound memory must be valid for the accesses of the kernels during the call, and must not be accessed by others meanwhile.
 pub unsafe fn run(interval: &[Dispatch<'_>], order: Order) -> Result<(), Error> {
+    // SAFETY: as the caller promises.
+    unsafe { run_interval(interval, order, None) }
+}
+
+/// As [`run`]. Returns what each dispatch loaded from its buffers, which is nothing for a kernel that was compiled without
+/// [`Options::trace_loads`](crate::Options::trace_loads).
+///
+/// # Safety
+///
+/// As for [`run`].
+pub unsafe fn run_traced(
+    interval: &[Dispatch<'_>],
+    order: Order,
+) -> Result<Vec<Vec<Loads>>, Error> {
+    let mut traces: Vec<Trace> = interval.iter().map(Trace::new).collect();
+    // SAFETY: as the caller promises.
+    unsafe { run_interval(interval, order, Some(&mut traces)) }?;
+    Ok(traces.into_iter().map(Trace::finish).collect())
+}
+
+/// # Safety
+///
+/// As for [`run`].
+unsafe fn run_interval(
+    interval: &[Dispatch<'_>],
+    order: Order,
+    traces: Option<&mut [Trace]>,
+) -> Result<(), Error> {
     let bindings = interval
         .iter()
         .map(bindings::check)
@@ -90,7 +123,7 @@ pub unsafe fn run(interval: &[Dispatch<'_>], order: Order) -> Result<(), Error> 
         bindings,
         order,
     }
-    .run(&mut scheduler);
+    .run(&mut scheduler, traces);
     // After an error, fibers are abandoned in the middle; AddressSanitizer still guards their frames.
     if result.is_ok() {
         IDLE.with_borrow_mut(|idle| idle.push(scheduler));
@@ -117,10 +150,16 @@ struct Running {
     dispatch: usize,
     memory: ThreadgroupMemory,
     slot: Slot,
+    /// What it has loaded.
+    loads: Vec<Range<usize>>,
 }
 
 impl Interval<'_> {
-    fn run(&self, scheduler: &mut Scheduler) -> Result<(), Error> {
+    fn run(
+        &self,
+        scheduler: &mut Scheduler,
+        mut traces: Option<&mut [Trace]>,
+    ) -> Result<(), Error> {
         let mut pending = self.threadgroups();
         self.order.arrange(&mut pending, scheduler.generator());
         let mut pending = pending.into_iter();
@@ -143,11 +182,17 @@ impl Interval<'_> {
                     .shared
                     .flush_subnormals,
             );
-            let progress = scheduler
-                .step(&mut current.slot)
-                .map_err(|failure| self.error(current, failure))?;
+            let progress = if traces.is_some() {
+                loads::recording(&mut current.loads, || scheduler.step(&mut current.slot))
+            } else {
+                scheduler.step(&mut current.slot)
+            };
+            let progress = progress.map_err(|failure| self.error(current, failure))?;
             if let Progress::Finished = progress {
-                let finished = running.swap_remove(turn);
+                let mut finished = running.swap_remove(turn);
+                if let Some(traces) = &mut traces {
+                    traces[finished.dispatch].add(mem::take(&mut finished.loads));
+                }
                 if let Some(next) = pending.next() {
                     running.push(self.start(scheduler, next, Some(finished)));
                 }
@@ -207,6 +252,7 @@ impl Interval<'_> {
             dispatch,
             memory,
             slot,
+            loads: Vec::new(),
         }
     }
 

@@ -4,9 +4,13 @@
 
 mod architectures;
 mod attention;
+mod bounds;
+mod checkpoint;
 mod device;
 mod forward;
+mod kv_memory;
 mod linear;
+mod loads;
 mod misc;
 mod noise;
 mod passes;

@@ -1,5 +1,6 @@
 //! Embeddings, norms, element-wise functions, gathers and argmax of the Metal backend against the CPU backend.
 
+use crate::bounds;
 use crate::device::{cpu, device, devices, is_wrong_in_an_order};
 use crate::noise::Noise;
 use mlxm_kernels::{
@@ -7,6 +8,7 @@ use mlxm_kernels::{
     ScaleType, Weight, metal::Source,
 };
 use mlxm_metal_host::{Options, Order};
+use std::slice::from_ref;
 
 /// The result of an operation on `inputs`, `[rows, width]` each.
 fn compute(
@@ -24,17 +26,31 @@ fn compute(
     kernels.read(&result).unwrap()
 }
 
+/// Compares values of which both may have the error `bound`, relative to the largest.
 #[track_caller]
-fn assert_close(actual: &[f32], expected: &[f32], what: &str) {
+fn assert_close(actual: &[f32], expected: &[f32], bound: f32, what: &str) {
     assert_eq!(actual.len(), expected.len(), "{what}");
-    let scale = expected
+    let largest = expected
         .iter()
-        .fold(1e-6_f32, |scale, x| scale.max(x.abs()));
+        .fold(0.0_f32, |largest, x| largest.max(x.abs()));
     for (index, (actual, expected)) in actual.iter().zip(expected).enumerate() {
-        assert!(
-            (actual - expected).abs() <= 4e-6 * scale,
-            "{what}, element {index}: {actual} instead of {expected}"
+        bounds::check(
+            (actual - expected).abs(),
+            // Numbers below the smallest normal one may be zero.
+            bounds::of_both(bound) * largest + f32::MIN_POSITIVE,
+            || format!("{what}, element {index}: {actual} instead of {expected}"),
         );
+    }
+}
+
+/// Compares results of functions, each relative to itself.
+#[track_caller]
+fn assert_functions_close(actual: &[f32], expected: &[f32], what: &str) {
+    assert_eq!(actual.len(), expected.len(), "{what}");
+    for (actual, expected) in actual.iter().zip(expected) {
+        let (actual, expected) = (from_ref(actual), from_ref(expected));
+        // Of the argument, tanh or a sigmoid, and the product.
+        assert_close(actual, expected, bounds::roundings(8), what);
     }
 }
 
@@ -144,7 +160,8 @@ fn embedding_of_every_format_is_that_of_the_host() {
                 let ids = pass.indices(IDS);
                 pass.embed(ids, &table)
             });
-            assert_close(&actual, &expected, &what);
+            // Code, scale, factor and bias.
+            assert_close(&actual, &expected, bounds::roundings(3), &what);
         }
     }
 }
@@ -203,17 +220,18 @@ fn norms_are_those_of_the_cpu() {
                 }
             }
             let (x, residual) = (noise.floats(rows * width), noise.floats(rows * width));
+            let bound = bounds::roundings(bounds::roundings_of_norm(size));
             for norm in &norms {
                 let what = format!("{rows} rows of {width}, {norm:?}");
                 let plain =
                     |kernels| compute(kernels, &[(&x, width)], |pass, x| pass.norm(&x[0], norm));
-                assert_close(&plain(&kernels), &plain(&cpu), &what);
+                assert_close(&plain(&kernels), &plain(&cpu), bound, &what);
                 let added = |kernels| {
                     compute(kernels, &[(&x, width), (&residual, width)], |pass, x| {
                         pass.add_normed(&x[1], &x[0], norm, 0.3)
                     })
                 };
-                assert_close(&added(&kernels), &added(&cpu), &what);
+                assert_close(&added(&kernels), &added(&cpu), bound, &what);
             }
         }
     }
@@ -239,9 +257,12 @@ fn elementwise_functions_and_gathers_are_those_of_the_cpu() {
                 });
                 [scaled, capped, gathered]
             };
-            for (actual, expected) in of(&kernels).iter().zip(&of(&cpu)) {
-                assert_close(actual, expected, &format!("width {width}"));
-            }
+            let [scaled, capped, gathered] = of(&kernels);
+            let [expected_scaled, expected_capped, expected_gathered] = of(&cpu);
+            let what = format!("width {width}");
+            assert_eq!(scaled, expected_scaled, "{what}");
+            assert_functions_close(&capped, &expected_capped, &what);
+            assert_eq!(gathered, expected_gathered, "{what}");
         }
     }
 }
@@ -282,7 +303,7 @@ fn binary_functions_are_those_of_the_cpu() {
             let [expected_sum, expected_gated] = of(&cpu);
             let what = format!("{rows} rows of {width}, {gates} gates");
             assert_eq!(added, expected_sum, "{what}");
-            assert_close(&gated, &expected_gated, &what);
+            assert_functions_close(&gated, &expected_gated, &what);
         }
     }
 }

@@ -8,5 +8,6 @@ mod checks;
 mod kernels;
 mod language;
 mod lint;
+mod loads;
 mod mlx;
 mod support;

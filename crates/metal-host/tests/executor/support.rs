@@ -1,6 +1,8 @@
 //! Buffers for kernels, and comparisons.
 
-use mlxm_metal_host::{Bound, Dispatch, Error, Function, Library, Options, Order, run};
+use mlxm_metal_host::{
+    Bound, Dispatch, Error, Function, Library, Loads, Options, Order, run, run_traced,
+};
 
 /// Orders that every kernel must give the same results in.
 pub const ORDERS: [Order; 5] = [
@@ -56,20 +58,42 @@ impl Buffers {
         threads: [usize; 3],
         order: Order,
     ) -> Result<(), Error> {
+        let dispatch = self.dispatch(function, threadgroups, threads);
+        // SAFETY: the buffers are those of this dispatch alone.
+        unsafe { run(&[dispatch], order) }
+    }
+
+    /// As `run`; returns what was loaded from each buffer.
+    pub fn run_traced(
+        &mut self,
+        function: &Function,
+        threadgroups: [usize; 3],
+        threads: [usize; 3],
+        order: Order,
+    ) -> Vec<Loads> {
+        let dispatch = self.dispatch(function, threadgroups, threads);
+        // SAFETY: the buffers are those of this dispatch alone.
+        unsafe { run_traced(&[dispatch], order) }.unwrap().remove(0)
+    }
+
+    fn dispatch<'a>(
+        &mut self,
+        function: &'a Function,
+        threadgroups: [usize; 3],
+        threads: [usize; 3],
+    ) -> Dispatch<'a> {
         let buffers = self.buffers.iter_mut().map(|(index, bytes)| Bound {
             index: *index,
             pointer: bytes.as_mut_ptr(),
             bytes: bytes.len(),
         });
-        let dispatch = Dispatch {
+        Dispatch {
             function,
             buffers: buffers.collect(),
             threadgroup_memory: self.threadgroup_memory.clone(),
             threadgroups,
             threads,
-        };
-        // SAFETY: the buffers are those of this dispatch alone.
-        unsafe { run(&[dispatch], order) }
+        }
     }
 
     /// The contents of a buffer.

@@ -12,10 +12,8 @@ use mlxm_kernels::{
 };
 use mlxm_metal_host::{HostDevice, HostDeviceOptions, Options, Order};
 
+use crate::bounds;
 use crate::noise::Noise;
-
-/// As f32 accumulation.
-const BAR: f32 = 1e-5;
 
 fn device(compile: Options, order: Order) -> Kernels {
     Kernels::on_device(Arc::new(HostDevice::new(HostDeviceOptions {
@@ -133,6 +131,25 @@ impl Case {
             *v *= self.value_factor;
         }
         row
+    }
+
+    /// How far queries and attention may be from the exact ones, relative to the largest of a row.
+    pub fn bounds(&self, transform: &Transform) -> [f32; 2] {
+        let ends = self
+            .sequences
+            .iter()
+            .map(|sequence| sequence.history + sequence.rows.len());
+        // Queries and keys are uniform up to 3 and 1, or are normalized. A rotation multiplies them by up to 2.
+        let (variance, of_query) = match (&transform.norms, &transform.rope) {
+            (Some(_), _) => (4, bounds::roundings_of_norm(self.heads * self.key_dim)),
+            (None, Some(_)) => (16, bounds::roundings_of_norm(0)),
+            (None, None) => (4, 0),
+        };
+        let positions = ends.max().unwrap_or_default();
+        [
+            bounds::roundings(of_query),
+            bounds::attention(variance, self.key_dim, of_query, positions),
+        ]
     }
 
     /// Blocks in no order; those that no row sees are missing. Also the number of blocks, of which the last are free.

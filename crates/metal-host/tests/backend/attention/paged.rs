@@ -5,7 +5,8 @@ use std::ops::Range;
 use mlxm_kernels::{KvCacheDtype, Mask};
 use mlxm_metal_host::{Options, Order, sanitizer};
 
-use super::{BAR, Case, Sequence, Transform, device, error, transforms};
+use super::{Case, Sequence, Transform, device, error, transforms};
+use crate::bounds;
 use crate::device::{ORDERS, cpu};
 
 /// Compares a case in some orders with the reference and the CPU. What the cache has is the same on both, bit for bit, so
@@ -18,9 +19,13 @@ fn check(case: &Case, compile: &Options, orders: &[Order]) {
         let found = found.unwrap_or_else(|error| panic!("{case:?} {order:?}: {error}"));
         assert_eq!(found.queries, on_cpu.queries, "{case:?} {order:?}");
         let width = case.heads * case.value_dim;
-        for expected in [&reference, &on_cpu.attention] {
+        let [_, bound] = case.bounds(&none);
+        for (expected, bound) in [
+            (&reference, bound),
+            (&on_cpu.attention, bounds::of_both(bound)),
+        ] {
             let error = error(&found.attention, expected, width);
-            assert!(error <= BAR, "{error:e} for {case:?} {order:?}");
+            bounds::check(error, bound, || format!("{case:?} {order:?}"));
         }
     }
 }

@@ -3,7 +3,8 @@
 use mlxm_kernels::{KvCacheDtype, Norm, QkNorms, QueryScaling, Rope, reference};
 use mlxm_metal_host::{Options, Order};
 
-use super::{BAR, Case, Sequence, Transform, device, error};
+use super::{Case, Sequence, Transform, device, error};
+use crate::bounds;
 use crate::device::{ORDERS, cpu};
 use crate::noise::Noise;
 
@@ -121,8 +122,8 @@ fn transformed(x: &[f32], case: &Case, transform: &Transform, positions: &[u32])
     x
 }
 
-/// Norms and rotation of one case.
-pub fn check(case: &Case, transform: &Transform, compile: &Options, order: Order) {
+/// Checks norms and rotation of one case. Returns whether no key was stored as a neighbour.
+pub fn check(case: &Case, transform: &Transform, compile: &Options, order: Order) -> bool {
     let (on_cpu, _) = case.expected(&cpu(), transform);
     let found = case
         .run(&device(compile.clone(), order), transform)
@@ -132,26 +133,26 @@ pub fn check(case: &Case, transform: &Transform, compile: &Options, order: Order
     let first = case.sequences[0].history as u32;
     let positions: Vec<u32> = (first..).take(case.rows).collect();
     let expected = transformed(&queries, case, transform, &positions);
-    for expected in [&expected, &on_cpu.queries] {
+    let [bound, of_attention] = case.bounds(transform);
+    for (expected, bound) in [
+        (&expected, bound),
+        (&on_cpu.queries, bounds::of_both(bound)),
+    ] {
         let error = error(&found.queries, expected, width);
-        assert!(
-            error <= BAR,
-            "{error:e} for queries of {transform:?} {case:?}"
-        );
+        bounds::check(error, bound, || {
+            format!("queries of {transform:?} {case:?}")
+        });
     }
-    // Keys that differ in the last bit may be rounded to other halves or codes.
-    let bar = match case.dtype {
-        KvCacheDtype::F32 => 4.0 * BAR,
-        KvCacheDtype::F16 => 1e-3,
-        KvCacheDtype::Int8 => 1e-2,
-    };
+    let bound = bounds::of_both(of_attention) + bounds::stored_as_neighbours(case.dtype);
     let width = case.heads * case.value_dim;
     let error = error(&found.attention, &on_cpu.attention, width);
-    assert!(error <= bar, "{error:e} for {transform:?} {case:?}");
+    bounds::check(error, bound, || format!("{transform:?} {case:?}"));
+    error <= bounds::of_both(of_attention)
 }
 
 #[test]
 fn norms_and_rotations_agree() {
+    let (mut usual, mut cases) = (0, 0);
     for (key_dim, value_dim, heads, kv_heads) in [(64, 64, 4, 2), (40, 24, 3, 3), (32, 32, 5, 1)] {
         let mut index = 0;
         for norms in norms(key_dim, heads * key_dim, kv_heads * key_dim) {
@@ -184,10 +185,12 @@ fn norms_and_rotations_agree() {
                 let norms = norms.clone();
                 let transform = Transform { norms, rope };
                 let order = ORDERS[index % ORDERS.len()];
-                check(&case, &transform, &Options::default(), order);
+                cases += 1;
+                usual += usize::from(check(&case, &transform, &Options::default(), order));
             }
         }
     }
+    assert!(4 * usual >= 3 * cases, "{usual} of {cases} cases");
 }
 
 #[test]

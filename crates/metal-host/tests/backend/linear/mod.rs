@@ -1,5 +1,6 @@
 //! Linear layers with random values, and what they give according to the reference.
 
+mod loads;
 mod mutants;
 mod products;
 
@@ -12,6 +13,7 @@ use mlxm_kernels::{
 };
 use mlxm_metal_host::{HostDevice, HostDeviceOptions};
 
+use crate::bounds;
 use crate::noise::Noise;
 
 pub const XIELU: Xielu = Xielu {
@@ -288,6 +290,12 @@ impl Operands {
         }
     }
 
+    /// Bytes of values, scales and quantization biases.
+    pub fn weight_bytes(&self) -> usize {
+        let weights = self.linears.iter().map(|linear| &linear.weight);
+        weights.map(Weight::size_bytes).sum()
+    }
+
     /// Runs the operation on weights of [`Operands::on`].
     pub fn run(&self, kernels: &Kernels) -> Result<Vec<f32>, String> {
         let error = |error: mlxm_kernels::KernelError| error.to_string();
@@ -316,9 +324,8 @@ impl Operands {
         kernels.read(&result).map_err(error)
     }
 
-    /// What the reference gives, with the largest allowed difference: `accuracy` of the standard deviation of a sum of
-    /// products with random signs.
-    pub fn expected(&self, accuracy: f32) -> Vec<(f32, f32)> {
+    /// What the reference gives, with the largest allowed difference.
+    pub fn expected(&self) -> Vec<(f32, f32)> {
         let columns = self.case.columns;
         let x = match &self.norm {
             None => self.x.clone(),
@@ -328,6 +335,10 @@ impl Operands {
             }
             Some(Norm::Layer { .. }) => panic!("no case has one"),
         };
+        // Of factors and of what is added, relative to the result.
+        let of_norm = self.norm.as_ref();
+        let of_result =
+            bounds::roundings(of_norm.map_or(4, |_| bounds::roundings_of_norm(columns)));
         // Sums and their errors, by row.
         let mut sums: Vec<Vec<(f32, f32)>> = vec![Vec::new(); self.case.rows];
         for Linear { weight, bias } in &self.linears {
@@ -339,7 +350,8 @@ impl Operands {
                 for (row, sums) in sums.iter_mut().enumerate() {
                     let products = x[row * columns..].iter().zip(&values);
                     let deviation = products.map(|(x, w)| (x * w).powi(2)).sum::<f32>().sqrt();
-                    sums.push((y[row * weight.rows() + n], accuracy * (deviation + 0.1)));
+                    let y = y[row * weight.rows() + n];
+                    sums.push((y, bounds::sum(columns) * deviation + of_result * y.abs()));
                 }
             }
         }
@@ -351,7 +363,10 @@ impl Operands {
                 }
                 _ => 1.2,
             };
-            (reference::activate(y, activation), slope * error)
+            let activated = reference::activate(y, activation);
+            // About 8 operations with values up to the larger one.
+            let own = bounds::roundings(8) * activated.abs().max(y.abs());
+            (activated, slope * error + own)
         };
         let mut expected = Vec::new();
         for (row, sums) in sums.iter().enumerate() {
@@ -364,12 +379,14 @@ impl Operands {
                         let (gate, gate_error) = activated(activation, sums[index]);
                         let (up, up_error) = sums[width + index];
                         let error = gate_error * (up.abs() + up_error) + up_error * gate.abs();
-                        (gate * up, error + accuracy * 0.1)
+                        (gate * up, error + bounds::roundings(1) * (gate * up).abs())
                     }
                     Epilogue::Residual(scale) => {
                         let (y, error) = sums[index];
                         let residual = self.residual[row * width + index];
-                        (residual + scale * y, error * scale.abs() + accuracy)
+                        let largest = residual.abs().max((scale * y).abs());
+                        let own = bounds::roundings(2) * largest;
+                        (residual + scale * y, error * scale.abs() + own)
                     }
                 });
             }
@@ -378,9 +395,9 @@ impl Operands {
     }
 
     /// Compares the result with the reference.
-    pub fn check(&self, kernels: &Kernels, accuracy: f32) -> Result<(), String> {
+    pub fn check(&self, kernels: &Kernels) -> Result<(), String> {
         let result = self.on(kernels).run(kernels)?;
-        let expected = self.expected(accuracy);
+        let expected = self.expected();
         if result.len() != expected.len() {
             return Err(format!("{} results", result.len()));
         }

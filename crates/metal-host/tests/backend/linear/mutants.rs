@@ -24,7 +24,7 @@ const fn affine(bits: u32) -> Format {
 fn is_noticed(case: &Case, from: &str, to: &str) -> bool {
     let operands = Operands::new(case);
     is_wrong_in_an_order(Source::Linear, from, to, |kernels| {
-        operands.check(kernels, 1e-5).is_err()
+        operands.check(kernels).is_err()
     })
 }
 
