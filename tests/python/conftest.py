@@ -43,9 +43,29 @@ class ParityTable:
 _TABLE = ParityTable()
 
 
-@pytest.fixture(scope="session")
-def parity_table() -> ParityTable:
-    return _TABLE
+#: Of a property of a test's report, which also the processes of pytest-xdist send.
+PARITY = "parity"
+
+#: Whose tests share nothing, so that they can run in different processes.
+INDEPENDENT = ("test_convert", "test_mutations", "test_parity")
+
+#: These take minutes in one process, so they start first.
+LONGEST = ("test_precision", "test_starter")
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """The tests of other modules share models and servers: one process of pytest-xdist runs all of a module."""
+    for item in items:
+        if item.path.stem not in INDEPENDENT:
+            item.add_marker(pytest.mark.xdist_group(item.path.stem))
+    items.sort(key=lambda item: item.path.stem not in LONGEST)
+
+
+def pytest_runtest_logreport(report: pytest.TestReport) -> None:
+    for name, value in report.user_properties:
+        if name == PARITY:
+            table, row, column, deviation = value
+            _TABLE.record(getattr(_TABLE, table), row, column, deviation)
 
 
 @pytest.fixture(scope="session")

@@ -79,6 +79,11 @@ MUTATIONS: dict[str, tuple[oracle.Case, dict[str, Any]]] = {
     "exaone4: window - 1": (EXAONE4, {"sliding_window": 7}),
     "exaone4: window pattern": (EXAONE4, {"sliding_window_pattern": "LG"}),
     "exaone4: rope in layers with full attention": (EXAONE4, {"sliding_window": 300, "sliding_window_pattern": ""}),
+    "olmo: rope of adjacent pairs": (MATRIX["olmo", "f32"], {"rope_traditional": True}),
+    "olmo: default rope base": (
+        CORNERS["shapes", "olmo tied, traditional rope, width of the MLP by ratio"],
+        {"rope_theta": 10100.0},
+    ),
     "olmo3: window + 1": (OLMO3, {"sliding_window": 9}),
     "olmo3: window - 1": (OLMO3, {"sliding_window": 7}),
     "olmo3: layer types": (OLMO3, {"layer_types": [*SLIDING, "full_attention"]}),
@@ -157,6 +162,8 @@ PATCHED = {
     "gpt_bigcode: tanh GELU": ("gpt_bigcode", "approximate gelu"),
     "spark2_5: tanh GELU": ("spark2_5", "approximate gelu"),
     **{f"{name}: exact GELU": (name, "exact gelu") for name in ("gpt2", "gpt_neox", "gptj", "phi")},
+    "olmo: gate before up": ("olmo", "swapped gate"),
+    "olmo: epsilon × 10": ("olmo", "larger epsilon"),
     "plamo: grouped heads": ("plamo", "grouped heads"),
     "nemotron: ReLU": ("nemotron", "relu for squared relu"),
     "apertus: alphas": ("apertus", "swapped xielu"),
@@ -170,7 +177,7 @@ PATCHED = {
 def deviation(folder: Path, reference: Path, context_length: int | None = None) -> float:
     """Deviation of our engine on `folder` from the logits kept in `reference`."""
     ids, expected = oracle.read(reference)
-    with mlxm.Model(folder, activation_dtype="f32", context_length=context_length) as model:
+    with mlxm.Model(folder, activation_dtype="f32", threads=1, context_length=context_length) as model:
         return oracle.deviation(expected, model.logits(ids))
 
 

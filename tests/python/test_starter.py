@@ -23,7 +23,8 @@ def model(starter_model: Path) -> Iterator[mlxm.Model]:
         "the starter model's tensors differ from those that mlx-lm ran with; if the conversion changed on purpose, run "
         f"make_starter_greedy.py {starter_model}"
     )
-    with mlxm.Model(starter_model, activation_dtype="f32") as model:
+    # Another module's tests use the other CPU.
+    with mlxm.Model(starter_model, activation_dtype="f32", threads=1) as model:
         yield model
 
 

@@ -46,10 +46,19 @@ pub fn wait(id: u32) -> io::Result<Usage> {
 
 /// CPU time of this process so far.
 pub fn own_cpu() -> Duration {
+    cpu_of(libc::RUSAGE_SELF)
+}
+
+/// CPU time of the programs that this process started and that have exited, and of those they started.
+pub fn children_cpu() -> Duration {
+    cpu_of(libc::RUSAGE_CHILDREN)
+}
+
+fn cpu_of(who: libc::c_int) -> Duration {
     let mut usage = MaybeUninit::<libc::rusage>::zeroed();
     // SAFETY: the pointer is to writable memory of the type the call fills, and all zeroes is a valid value of it.
     let usage = unsafe {
-        libc::getrusage(libc::RUSAGE_SELF, usage.as_mut_ptr());
+        libc::getrusage(who, usage.as_mut_ptr());
         usage.assume_init()
     };
     cpu_time(&usage)

@@ -11,6 +11,7 @@ mod templates;
 mod tidy;
 
 use crate::prerequisites;
+use crate::resource_usage::children_cpu;
 use anyhow::{Error, Result, bail};
 use clap::Args;
 use environment::TestEnvironment;
@@ -77,17 +78,23 @@ pub fn execute(arguments: &Arguments) -> Result<()> {
     let mut outcomes: BTreeMap<&str, Outcome> = BTreeMap::new();
     let mut rows = Vec::new();
     for step in &selected {
-        let began = Instant::now();
+        let (began, cpu_before) = (Instant::now(), children_cpu());
         let outcome = run(step, &outcomes, &environment);
+        let row = Row {
+            step: step.name,
+            outcome: outcome.to_string(),
+            elapsed: began.elapsed(),
+            cpu: children_cpu().saturating_sub(cpu_before),
+        };
         // Also here, since a run that is cut off has no table.
         eprintln!(
             "{}: {:.0} s, {:.0} s so far",
             step.name,
-            began.elapsed().as_secs_f64(),
+            row.elapsed.as_secs_f64(),
             started.elapsed().as_secs_f64()
         );
         let failed = matches!(outcome, Outcome::Failed(_));
-        rows.push((step.name, outcome.to_string(), began.elapsed()));
+        rows.push(row);
         outcomes.insert(step.name, outcome);
         if failed && arguments.fail_fast {
             break;
@@ -102,8 +109,8 @@ pub fn execute(arguments: &Arguments) -> Result<()> {
     summarize(&rows, started.elapsed());
     let failed: Vec<&str> = rows
         .iter()
-        .filter(|(_, outcome, _)| outcome != "ok")
-        .map(|(name, ..)| *name)
+        .filter(|row| row.outcome != "ok")
+        .map(|row| row.step)
         .collect();
     if !failed.is_empty() {
         bail!("failed: {}", failed.join(", "));
@@ -155,12 +162,28 @@ fn select(only: &[String], skip: &[String]) -> Result<Vec<&'static Step>> {
         .collect())
 }
 
-fn summarize(rows: &[(&str, String, Duration)], total: Duration) {
-    println!("\n{:<10}  {:<24}  {:>7}", "step", "outcome", "seconds");
-    for (name, outcome, elapsed) in rows {
-        println!("{name:<10}  {outcome:<24}  {:>7.1}", elapsed.as_secs_f64());
+/// A row of the table at the end.
+struct Row {
+    step: &'static str,
+    outcome: String,
+    elapsed: Duration,
+    /// CPU time of the programs of the step: less than `elapsed` times the number of CPUs is time spent waiting.
+    cpu: Duration,
+}
+
+fn summarize(rows: &[Row], total: Duration) {
+    let print = |step: &str, outcome: &str, elapsed: Duration, cpu: Duration| {
+        let [elapsed, cpu] = [elapsed, cpu].map(|time| time.as_secs_f64());
+        println!("{step:<10}  {outcome:<24}  {elapsed:>7.1}  {cpu:>7.1}");
+    };
+    println!(
+        "\n{:<10}  {:<24}  {:>7}  {:>7}",
+        "step", "outcome", "seconds", "CPU"
+    );
+    for row in rows {
+        print(row.step, &row.outcome, row.elapsed, row.cpu);
     }
-    println!("{:<10}  {:<24}  {:>7.1}", "total", "", total.as_secs_f64());
+    print("total", "", total, rows.iter().map(|row| row.cpu).sum());
 }
 
 #[cfg(test)]

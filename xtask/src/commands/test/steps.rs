@@ -236,13 +236,20 @@ fn load_and_faults(environment: &TestEnvironment) -> Result<()> {
 }
 
 fn pytest(environment: &TestEnvironment) -> Result<()> {
-    process::run(environment.python()?.args([
-        "-m",
-        "pytest",
-        "-p",
-        "no:cacheprovider",
-        "tests/python",
-    ]))
+    // One process per CPU, most of whose tests compare models too small for several threads.
+    process::run(
+        environment
+            .python()?
+            .env("OPENBLAS_NUM_THREADS", "1")
+            .args(["-m", "pytest", "-p", "no:cacheprovider"])
+            .args(["--numprocesses", "auto", "--maxprocesses", "4"])
+            .args([
+                "--dist",
+                "loadgroup",
+                "--no-loadscope-reorder",
+                "tests/python",
+            ]),
+    )
 }
 
 fn stubs(environment: &TestEnvironment) -> Result<()> {
