@@ -44,11 +44,16 @@ VARIANTS: dict[str, dict[str, Any] | None] = {
 #: mlx-lm keeps a token less in the cache of a window than it sees in one pass.
 DEPENDS_ON_CHUNKS = ("plamo3",)
 
+#: mlx-lm adds a mask that is a string to the scores of more than one token.
+TOKEN_BY_TOKEN = ("olmo",)
+
 
 def case(architecture: str, quantize: dict[str, Any] | None = None, settings: dict[str, Any] | None = None, **rest: Any) -> Case:
     built: Case = {"config": config(architecture, **(settings or {})), **rest}
     if architecture in DEPENDS_ON_CHUNKS:
         built["depends_on_chunks"] = True
+    if architecture in TOKEN_BY_TOKEN:
+        built["token_by_token"] = True
     if quantize:
         built["quantize"] = quantize
     return built
@@ -389,6 +394,11 @@ CORNERS: dict[tuple[str, str], Case] = {
         "nanbeige",
         settings={"skip_loop_final_norm": True, "attention_bias": True, "mlp_bias": True, "tie_word_embeddings": None},
     ),
+    ("shapes", "olmo tied, traditional rope, width of the MLP by ratio"): {
+        "config": config("olmo", weight_tying=True, rope_traditional=True, rope_theta=None, embedding_size=300)
+        | {"mlp_hidden_size": None},
+        "token_by_token": True,
+    },
     ("shapes", "olmo2 attention bias"): case("olmo2", settings={"attention_bias": True}),
     ("shapes", "smollm3 attention bias"): case("smollm3", settings={"attention_bias": True, "mlp_bias": True}),
     ("shapes", "smollm3 explicit layers"): case("smollm3", settings={"no_rope_layers": [0, 1, 1, 0]}),

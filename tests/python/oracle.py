@@ -11,6 +11,7 @@ A *case* is a plain dictionary, so that its JSON form is its identity:
     unconverted     write the names and layouts of the original checkpoint, from which mlx-lm converts
     tied_by_absence  leave out lm_head.weight, which means tied embeddings to architectures without a key for it
     shards      number of weight files (default 1); more than one come with an index that is wrong
+    token_by_token  mlx-lm fails on more than one token, so the reference is computed through its cache
     depends_on_chunks  mlx-lm's result depends on how the prompt is cut: only its single pass is the reference
     context_length  context length that our engine is loaded with (default its own)
     tokens      length of the prompt (default 80)
@@ -26,6 +27,7 @@ of the weights on a CPU, so half-precision results would say more about its roun
 from __future__ import annotations
 
 import contextlib
+import fcntl
 import hashlib
 import importlib.metadata
 import json
@@ -36,9 +38,13 @@ import tempfile
 from fnmatch import fnmatch
 from functools import cache
 from pathlib import Path
+from types import ModuleType
 from typing import Any, Iterator
 
 import numpy as np
+
+# mlx-lm does not load OLMo without this package, of which it uses nothing.
+sys.modules.setdefault("hf_olmo", ModuleType("hf_olmo"))
 
 Case = dict[str, Any]
 CONFIGS = Path(__file__).parent / "configs"
@@ -83,16 +89,25 @@ def build(case: Case) -> Path:
     folder = cache_directory() / hashlib.sha256(identity.encode()).hexdigest()[:32]
     if not folder.exists():
         folder.parent.mkdir(parents=True, exist_ok=True)
-        work = Path(tempfile.mkdtemp(dir=folder.parent, prefix="building-"))
-        try:
-            _write_checkpoint(case, work)
-            _write_logits(case, work)
-            work.rename(folder)
-        except FileExistsError:
-            pass  # another run finished the same case first
-        finally:
-            shutil.rmtree(work, ignore_errors=True)
+        with _locked(folder.with_suffix(".lock")):
+            # Another process may have made it since.
+            if not folder.exists():
+                work = Path(tempfile.mkdtemp(dir=folder.parent, prefix="building-"))
+                try:
+                    _write_checkpoint(case, work)
+                    _write_logits(case, work)
+                    work.rename(folder)
+                finally:
+                    shutil.rmtree(work, ignore_errors=True)
     return folder
+
+
+@contextlib.contextmanager
+def _locked(path: Path) -> Iterator[None]:
+    """Excludes other processes that make the same case."""
+    with path.open("w") as file:
+        fcntl.flock(file, fcntl.LOCK_EX)
+        yield
 
 
 def read(folder: Path) -> tuple[np.ndarray, np.ndarray]:
@@ -224,23 +239,34 @@ def _awq_layout(tensors: dict[str, Any], zeros: bool) -> Iterator[tuple[str, Any
 
 def _write_logits(case: Case, folder: Path) -> None:
     import mlx.core as mx
-    from mlx_lm.models.cache import make_prompt_cache
 
     with PATCHES[case["patch"]]() if "patch" in case else contextlib.nullcontext():
         model = load(folder)
         tokens = case.get("tokens", 80)
         ids = np.random.default_rng(1).integers(0, vocabulary_size(case), tokens).astype(np.uint32)
-        prompt = mx.array(ids)[None]
-        logits = np.array(model(prompt)[0])
-        if not case.get("depends_on_chunks"):
-            # Windows only show in mlx-lm's cache once it holds more than a window, so the cache is walked as well.
-            kept = make_prompt_cache(model)
-            half = tokens // 2
-            parts = [model(prompt[:, :half], cache=kept)]
-            parts += [model(prompt[:, i : i + 1], cache=kept) for i in range(half, tokens)]
-            noise = deviation(logits, np.array(mx.concatenate(parts, axis=1)[0]))
-            assert noise <= ORACLE_NOISE, f"mlx-lm disagrees with itself by {noise:.1e}: {case}"
+        if case.get("token_by_token"):
+            logits = logits_through_cache(model, ids, 0)
+        else:
+            logits = np.array(model(mx.array(ids)[None])[0])
+            if not case.get("depends_on_chunks"):
+                # Windows only show in mlx-lm's cache once it holds more than a window, so the cache is walked as well.
+                noise = deviation(logits, logits_through_cache(model, ids, tokens // 2))
+                assert noise <= ORACLE_NOISE, f"mlx-lm disagrees with itself by {noise:.1e}: {case}"
     np.savez(folder / "oracle.npz", input_ids=ids, logits=logits)
+
+
+def logits_through_cache(model: Any, ids: np.ndarray, first: int) -> np.ndarray:
+    """Logits [T, V] of a prompt of which `first` tokens are one pass, and the others a pass each."""
+    import mlx.core as mx
+    from mlx_lm.models.cache import make_prompt_cache
+
+    cache, prompt = make_prompt_cache(model), mx.array(ids)[None]
+    parts = [prompt[:, :first]] if first else []
+    parts += [prompt[:, i : i + 1] for i in range(first, len(ids))]
+    results = [model(part, cache=cache) for part in parts]
+    # A tied OLMo returns its cache as well.
+    results = [result[0] if isinstance(result, tuple) else result for result in results]
+    return np.array(mx.concatenate(results, axis=1)[0].astype(mx.float32))
 
 
 def load(folder: Path) -> Any:
@@ -325,6 +351,20 @@ def _tanh_gate() -> Any:
     return _replace(mx, "sigmoid", mx.tanh)
 
 
+def _swapped_gate_in_olmo() -> Any:
+    import mlx.nn as nn
+    from mlx_lm.models import olmo
+
+    return _replace(olmo, "swiglu", lambda gate, x: nn.silu(x) * gate)
+
+
+def _larger_epsilon_of_layer_norms() -> Any:
+    import mlx.nn as nn
+
+    original = nn.LayerNorm
+    return _replace(nn, "LayerNorm", lambda dims, affine=True: original(dims, eps=1e-4, affine=affine))
+
+
 def _unit_offsets() -> Any:
     from mlx_lm.models import plamo3
 
@@ -346,4 +386,6 @@ PATCHES = {
     "swapped xielu": _swapped_xielu,
     "tanh gate": _tanh_gate,
     "unit offsets": _unit_offsets,
+    "swapped gate": _swapped_gate_in_olmo,
+    "larger epsilon": _larger_epsilon_of_layer_norms,
 }

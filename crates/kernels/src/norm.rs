@@ -46,6 +46,16 @@ impl Norm {
         }
     }
 
+    /// A layer norm without parameters.
+    pub fn layer_without_weight(eps: f64) -> Self {
+        Self::Layer {
+            weight: None,
+            bias: None,
+            groups: 1,
+            eps: eps as f32,
+        }
+    }
+
     /// A layer norm of each of `heads` heads, with a weight for all of them.
     pub fn layer_per_head(weight: Param, heads: usize, eps: f64) -> Self {
         Self::Layer {

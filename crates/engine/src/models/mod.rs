@@ -34,6 +34,7 @@ mod mistral3;
 mod nanbeige;
 mod nemotron;
 mod nemotron_nas;
+mod olmo;
 mod olmo2;
 mod olmo3;
 mod openelm;
@@ -99,6 +100,7 @@ const MODELS: &[(&str, ReadConfig)] = &[
     ("nanbeige", read::<nanbeige::Config>),
     ("nemotron", read::<nemotron::Config>),
     ("nemotron-nas", read::<nemotron_nas::Config>),
+    ("olmo", read::<olmo::Config>),
     ("olmo2", read::<olmo2::Config>),
     ("olmo3", read::<olmo3::Config>),
     ("openelm", read::<openelm::Config>),

@@ -3,7 +3,7 @@
 use mlxm_kernels::{Activation, GateUp, KernelError, Linear, Pass, Rows};
 
 use super::Residual;
-use crate::checkpoint::Scope;
+use crate::checkpoint::{RowOrder, Scope};
 use crate::error::LoadError;
 use crate::forward::Dimensions;
 
@@ -35,6 +35,8 @@ pub enum MlpInputNames {
     },
     /// Gate, then up, in one weight.
     FusedGated(&'static str),
+    /// Up, then gate, in one weight (OLMo). They are reordered when they are loaded.
+    FusedUpGate(&'static str),
     /// Up, without a gate.
     Ungated(&'static str),
 }
@@ -161,6 +163,17 @@ impl Mlp {
             },
             MlpInputNames::FusedGated(name) => {
                 MlpInput::FusedGated(linear(name, hidden, 2 * intermediate)?)
+            }
+            MlpInputNames::FusedUpGate(name) => {
+                let outputs = 2 * intermediate;
+                let gate_first = RowOrder { blocks: vec![1, 0] };
+                MlpInput::FusedGated(weights.reordered_linear(
+                    name,
+                    hidden,
+                    outputs,
+                    bias,
+                    &gate_first,
+                )?)
             }
             MlpInputNames::Ungated(name) => MlpInput::Ungated(linear(name, hidden, intermediate)?),
         };

@@ -148,6 +148,7 @@ fn every_architecture_stays_in_the_budget_of_dispatches() {
         ("gpt_neox", 8),
         ("gptj", 8),
         ("nemotron", 8),
+        ("olmo", 8),
         ("olmo2", 8),
         ("olmo3", 8),
         ("phi", 8),
