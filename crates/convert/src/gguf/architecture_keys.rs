@@ -3,7 +3,11 @@
 use serde_json::{Value, json};
 
 use super::GgufError;
-use super::config::{Dimensions, Metadata};
+use super::config::Metadata;
+use super::dimensions::Dimensions;
+use super::gpt_keys::gpt_keys;
+use super::layer_keys::{nemotron_nas_keys, openelm_keys};
+use super::rope::rope_scaling;
 use crate::ConvertError;
 
 /// The projections of attention.
@@ -213,11 +217,126 @@ pub(super) fn architecture_keys(
             set("no_rope_layer_interval", json!(4));
             biases(set, GATED_MLP)?;
         }
-        "qwen2" | "qwen3" => set("hidden_act", json!("silu")),
+        "qwen2" | "qwen3" | "qwen2_vl" | "qwen3_vl" => set("hidden_act", json!("silu")),
+        "stablelm" => {
+            set("hidden_act", json!("silu"));
+            set("use_qkv_bias", bias("use_qkv_bias", ATTENTION_INPUTS)?);
+            // Attention and MLP after the same norm. The key use_parallel_residual of the file is also true of others.
+            let parallel = !metadata.has("blk.0.ffn_norm.weight");
+            set("use_parallel_residual", json!(parallel));
+            let has_norms = metadata.has("blk.0.attn_q_norm.weight");
+            set("qk_layernorm", json!(has_norms));
+        }
+        "internlm2" => {
+            set("hidden_act", json!("silu"));
+            set("bias", bias("bias", ATTENTION)?);
+        }
+        "glm" => {
+            set("hidden_act", json!("silu"));
+            let inputs = if metadata.has("blk.0.attn_qkv.weight") {
+                &["attn_qkv"]
+            } else {
+                ATTENTION_INPUTS
+            };
+            set("attention_bias", bias("attention_bias", inputs)?);
+        }
+        "hunyuan_v1_dense" => {
+            set("hidden_act", json!("silu"));
+            set("attention_bias", bias("attention_bias", ATTENTION)?);
+            let has_norms = metadata.has("blk.0.attn_q_norm.weight");
+            set("use_qk_norm", json!(has_norms));
+            // Most files have the base that results from it.
+            if let Some(alpha) = metadata.optional_number("rope.scaling.alpha")?
+                && alpha > 0.0
+            {
+                set(
+                    "rope_scaling",
+                    json!({"type": "dynamic", "rope_type": "dynamic", "alpha": alpha, "factor": 1.0}),
+                );
+            }
+        }
+        "apertus" => {
+            set("hidden_act", json!("xielu"));
+            set("attention_bias", json!(false));
+            set("mlp_bias", bias("mlp_bias", &["ffn_up", "ffn_down"])?);
+            set("post_norm", json!(false));
+            set("qk_norm", json!(true));
+        }
+        "plamo" => {
+            let (heads, shared) = (dimensions.heads, dimensions.key_value_heads);
+            if !heads.is_multiple_of(shared) {
+                return Err(ConvertError::Unsupported(format!(
+                    "its {heads} heads are not a multiple of its {shared} key and value heads"
+                )));
+            }
+            set("n_shared_head", json!(heads / shared));
+        }
+        "ministral3" => {
+            set("hidden_act", json!("silu"));
+            set("rope_parameters", ministral3_rope(metadata, dimensions)?);
+        }
+        "nemotron-nas" => {
+            set("hidden_act", json!("silu"));
+            biases(set, GATED_MLP)?;
+            nemotron_nas_keys(metadata, dimensions, set)?;
+        }
+        "openelm" => openelm_keys(metadata, dimensions, set)?,
+        "gpt2" | "gpt_bigcode" | "gptj" | "gpt_neox" | "qwen" => {
+            gpt_keys(metadata, dimensions, set)?;
+        }
+        "olmo" => olmo_keys(metadata, dimensions, set)?,
+        "phi" => set("hidden_act", json!("gelu_new")),
         _ => {
             set("hidden_act", json!("silu"));
             biases(set, GATED_MLP)?;
         }
     }
     Ok(())
+}
+
+/// The widths of OLMo. It has no key for some values that files state.
+fn olmo_keys(
+    metadata: &Metadata<'_>,
+    dimensions: Dimensions,
+    set: &mut impl FnMut(&str, Value),
+) -> Result<(), ConvertError> {
+    let epsilon = metadata.number("attention.layer_norm_epsilon")?;
+    let limit = metadata.optional_number("attention.clamp_kqv")?;
+    let reason = if epsilon as f32 != 1e-5 {
+        format!("its layer norms have an epsilon of {epsilon}, but that of olmo is 1e-5")
+    } else if limit.is_some_and(|limit| limit > 0.0) {
+        let key = metadata.key("attention.clamp_kqv");
+        format!("{key} limits queries, keys and values, which olmo does not support")
+    } else if dimensions.key_value_heads != dimensions.heads {
+        let key = metadata.key("attention.head_count_kv");
+        format!("{key} is not the number of heads, as olmo requires")
+    } else {
+        set("mlp_hidden_size", json!(2 * dimensions.intermediate));
+        set("embedding_size", json!(metadata.rows("token_embd.weight")));
+        return Ok(());
+    };
+    Err(ConvertError::Unsupported(reason))
+}
+
+/// `rope_parameters` of Ministral 3, which also has the scaling of queries by their position.
+fn ministral3_rope(metadata: &Metadata<'_>, dimensions: Dimensions) -> Result<Value, ConvertError> {
+    let mut parameters = rope_scaling(metadata, dimensions)?;
+    if parameters.is_null() {
+        parameters = json!({"type": "default", "rope_type": "default"});
+    } else if parameters["type"] == "yarn" {
+        // llama.cpp has the same value of mscale in its code.
+        parameters["mscale"] = json!(1.0);
+        let all_dimensions = metadata.number("rope.scaling.yarn_log_multiplier")?;
+        parameters["mscale_all_dim"] = json!(all_dimensions);
+    }
+    let theta = metadata.optional_number("rope.freq_base")?;
+    parameters["rope_theta"] = json!(theta.unwrap_or(1e4));
+    let beta = metadata.number("attention.temperature_scale")?;
+    parameters["llama_4_scaling_beta"] = json!(beta);
+    let original = match metadata.optional_count("rope.scaling.original_context_length")? {
+        Some(original) => original,
+        None => metadata.count("context_length")?,
+    };
+    parameters["original_max_position_embeddings"] = json!(original);
+    Ok(parameters)
 }

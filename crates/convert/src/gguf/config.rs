@@ -5,8 +5,10 @@ use serde_json::{Map, Value, json};
 use super::GgufError;
 use super::architecture::Architecture;
 use super::architecture_keys::architecture_keys;
+use super::dimensions::Dimensions;
+use super::key_names::rename_keys;
 use super::reader::Gguf;
-use super::rope::rope_scaling;
+use super::rope::rope;
 use crate::ConvertError;
 
 /// Limit for counts and dimensions, so that arithmetic on them does not overflow.
@@ -19,7 +21,7 @@ pub(super) struct Metadata<'a> {
 }
 
 impl Metadata<'_> {
-    fn key(&self, name: &str) -> String {
+    pub(super) fn key(&self, name: &str) -> String {
         format!("{}.{name}", self.architecture.gguf)
     }
 
@@ -41,6 +43,10 @@ impl Metadata<'_> {
 
     pub(super) fn optional_text(&self, name: &str) -> Result<Option<&str>, GgufError> {
         self.gguf.optional_str(&self.key(name))
+    }
+
+    pub(super) fn optional_flag(&self, name: &str) -> Result<Option<bool>, GgufError> {
+        self.gguf.optional_bool(&self.key(name))
     }
 
     /// An array with a boolean for each layer.
@@ -68,7 +74,7 @@ impl Metadata<'_> {
     }
 
     /// The largest dimension of all tensors.
-    fn largest_dimension(&self) -> u64 {
+    pub(super) fn largest_dimension(&self) -> u64 {
         let tensors = self.gguf.tensors().iter();
         tensors
             .flat_map(|tensor| &tensor.shape)
@@ -76,70 +82,10 @@ impl Metadata<'_> {
             .map_or(0, |dimension| *dimension as u64)
     }
 
-    fn rows(&self, tensor: &str) -> Option<u64> {
+    pub(super) fn rows(&self, tensor: &str) -> Option<u64> {
         let shape = &self.gguf.tensor(tensor)?.shape;
         (shape.len() == 2).then(|| shape[0] as u64)
     }
-}
-
-/// Dimensions used by the configuration and the tensors.
-#[derive(Debug, Clone, Copy)]
-pub(super) struct Dimensions {
-    pub(super) layers: u64,
-    pub(super) heads: u64,
-    pub(super) key_value_heads: u64,
-    pub(super) head_dim: u64,
-    pub(super) hidden: u64,
-}
-
-impl Dimensions {
-    pub(super) fn read(metadata: &Metadata<'_>) -> Result<Self, ConvertError> {
-        // A larger size could not be that of any tensor, and would be allocated.
-        let largest = metadata.largest_dimension();
-        let count = |name: &str| bounded(metadata, name, metadata.count(name)?, largest);
-        let hidden = count("embedding_length")?;
-        let heads = count("attention.head_count")?;
-        let key_value_heads = match metadata.optional_count("attention.head_count_kv")? {
-            Some(value) => bounded(metadata, "attention.head_count_kv", value, largest)?,
-            None => heads,
-        };
-        let head_dim = match metadata.optional_count("attention.key_length")? {
-            Some(length) => bounded(metadata, "attention.key_length", length, largest)?,
-            // The shape of the projection is more reliable than hidden_size / heads.
-            None => metadata
-                .rows("blk.0.attn_q.weight")
-                .map_or(hidden / heads, |rows| rows / heads),
-        };
-        if let Some(value_length) = metadata.optional_count("attention.value_length")?
-            && value_length != head_dim
-        {
-            return Err(ConvertError::Unsupported(format!(
-                "its heads have {head_dim} dimensions for keys and {value_length} for values"
-            )));
-        }
-        // Every block has a tensor.
-        let tensors = metadata.gguf.tensors().len() as u64;
-        let layers = metadata.count("block_count")?;
-        Ok(Self {
-            layers: bounded(metadata, "block_count", layers, tensors)?,
-            heads,
-            key_value_heads,
-            head_dim,
-            hidden,
-        })
-    }
-}
-
-/// `value` of the key `name`, which must be positive and at most `max`.
-fn bounded(metadata: &Metadata<'_>, name: &str, value: u64, max: u64) -> Result<u64, GgufError> {
-    if (1..=max).contains(&value) {
-        return Ok(value);
-    }
-    Err(GgufError::BadValue {
-        key: metadata.key(name),
-        found: value.to_string(),
-        expected: format!("an integer from 1 to {max}, to fit the tensors of the file"),
-    })
 }
 
 /// `config.json` without quantization, token ids and float type.
@@ -166,13 +112,7 @@ pub(super) fn config(
     set("architectures", json!([architecture.class]));
     set("model_type", json!(architecture.model_type));
     set("hidden_size", json!(dimensions.hidden));
-    let intermediate = bounded(
-        metadata,
-        "feed_forward_length",
-        metadata.count("feed_forward_length")?,
-        metadata.largest_dimension(),
-    )?;
-    set("intermediate_size", json!(intermediate));
+    set("intermediate_size", json!(dimensions.intermediate));
     set("num_hidden_layers", json!(dimensions.layers));
     set("num_attention_heads", json!(dimensions.heads));
     set("num_key_value_heads", json!(dimensions.key_value_heads));
@@ -182,60 +122,51 @@ pub(super) fn config(
         "max_position_embeddings",
         json!(metadata.count("context_length")?),
     );
-    let (key, epsilon) = match architecture.model_type {
-        "starcoder2" => ("norm_epsilon", "attention.layer_norm_epsilon"),
-        "nemotron" => ("norm_eps", "attention.layer_norm_epsilon"),
-        "cohere" | "cohere2" => ("layer_norm_eps", "attention.layer_norm_epsilon"),
-        _ => ("rms_norm_eps", "attention.layer_norm_rms_epsilon"),
-    };
-    set(key, json!(metadata.number(epsilon)?));
-    let default_theta = if architecture.model_type == "gemma3_text" {
-        1e6
-    } else {
-        1e4
-    };
-    let theta = metadata.optional_number("rope.freq_base")?;
-    set("rope_theta", json!(theta.unwrap_or(default_theta)));
-    let scaling = rope_scaling(metadata, dimensions)?;
-    let has_scaling = !matches!(
-        architecture.model_type,
-        "ernie4_5" | "cohere" | "cohere2" | "glm4"
-    );
-    if !has_scaling && !scaling.is_null() {
-        return Err(ConvertError::Unsupported(format!(
-            "it has RoPE scaling, which {} does not support",
-            architecture.model_type
-        )));
-    }
-    set("rope_scaling", scaling);
-    set("tie_word_embeddings", json!(!metadata.has("output.weight")));
-    partial_rotary(metadata, dimensions, &mut set)?;
+    let (key, value) = epsilon(metadata)?;
+    set(key, json!(value));
+    set("tie_word_embeddings", json!(is_tied(metadata)?));
+    rope(metadata, dimensions, &mut set)?;
     architecture_keys(metadata, dimensions, &mut set)?;
+    rename_keys(architecture.model_type, &mut config);
     Ok(config)
 }
 
-/// The fraction of head dimensions that RoPE rotates, which few architectures can express.
-fn partial_rotary(
-    metadata: &Metadata<'_>,
-    dimensions: Dimensions,
-    set: &mut impl FnMut(&str, Value),
-) -> Result<(), ConvertError> {
-    let rotated = metadata
-        .optional_count("rope.dimension_count")?
-        .unwrap_or(dimensions.head_dim);
-    if matches!(
-        metadata.architecture.model_type,
-        "phi3" | "nemotron" | "glm4"
-    ) {
-        set(
-            "partial_rotary_factor",
-            json!(rotated as f64 / dimensions.head_dim as f64),
-        );
-    } else if rotated != dimensions.head_dim {
+/// The epsilon of norms, and its key.
+fn epsilon(metadata: &Metadata<'_>) -> Result<(&'static str, f64), GgufError> {
+    const LAYER_NORM: &str = "attention.layer_norm_epsilon";
+    const RMS_NORM: &str = "attention.layer_norm_rms_epsilon";
+    Ok(match metadata.architecture.model_type {
+        "starcoder2" => ("norm_epsilon", metadata.number(LAYER_NORM)?),
+        "nemotron" => ("norm_eps", metadata.number(LAYER_NORM)?),
+        "cohere" | "cohere2" | "phi" | "stablelm" | "gpt_neox" | "olmo" => {
+            ("layer_norm_eps", metadata.number(LAYER_NORM)?)
+        }
+        "gpt2" | "gpt_bigcode" | "gptj" => ("layer_norm_epsilon", metadata.number(LAYER_NORM)?),
+        // That of RMS norms, which newer files have under the key for layer norms, because of its name in the source.
+        "exaone" | "qwen" => {
+            let epsilon = match metadata.optional_number(RMS_NORM)? {
+                Some(epsilon) => epsilon,
+                None => metadata.number(LAYER_NORM)?,
+            };
+            ("layer_norm_epsilon", epsilon)
+        }
+        _ => ("rms_norm_eps", metadata.number(RMS_NORM)?),
+    })
+}
+
+/// Whether the output layer has the weights of the embedding.
+fn is_tied(metadata: &Metadata<'_>) -> Result<bool, ConvertError> {
+    let architecture = metadata.architecture;
+    let tied = architecture.names.output.is_none() || !metadata.has("output.weight");
+    let always_untied = matches!(
+        architecture.model_type,
+        "phi" | "stablelm" | "gpt_neox" | "gptj" | "qwen" | "plamo"
+    );
+    if tied && always_untied {
         return Err(ConvertError::Unsupported(format!(
-            "RoPE rotates only {rotated} of {} head dimensions",
-            dimensions.head_dim
+            "it has no output.weight, but the output layer of {} cannot have the weights of the embedding",
+            architecture.model_type
         )));
     }
-    Ok(())
+    Ok(tied)
 }

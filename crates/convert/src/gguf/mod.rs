@@ -7,19 +7,28 @@
 
 mod architecture;
 mod architecture_keys;
+mod architectures;
 mod blocks;
 mod config;
 mod cursor;
+mod dimensions;
 mod error;
+mod gpt_keys;
+mod key_names;
+mod layer_keys;
 mod metadata;
+mod order;
+mod parameters;
 mod pre_tokenizer;
 mod reader;
+mod renamed_architectures;
 mod rope;
 mod rows;
 mod sentencepiece;
 mod tensors;
 mod tokenizer;
 mod types;
+mod xielu;
 
 #[cfg(test)]
 mod tests;
@@ -32,7 +41,8 @@ use std::path::Path;
 use serde_json::json;
 
 use self::architecture::Architecture;
-use self::config::{Dimensions, Metadata};
+use self::config::Metadata;
+use self::dimensions::Dimensions;
 use self::reader::Gguf;
 use super::ConvertError;
 use super::execute::execute;

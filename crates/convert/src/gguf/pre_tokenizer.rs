@@ -24,6 +24,8 @@ enum Split {
     Gpt2Digits,
     /// The matches of a pattern.
     Pattern(&'static str),
+    /// The matches of each pattern in what is left of those before it.
+    Patterns(&'static [&'static str]),
 }
 
 /// Llama 3: contractions, words with one leading character, up to three digits, punctuation, line breaks, spaces.
@@ -40,6 +42,13 @@ const GPT4O: &str = r"[^\r\n\p{L}\p{N}]?[\p{Lu}\p{Lt}\p{Lm}\p{Lo}\p{M}]*[\p{Ll}\
 
 /// Tekken: like GPT-4o, without contractions and with single digits.
 const TEKKEN: &str = r"[^\r\n\p{L}\p{N}]?[\p{Lu}\p{Lt}\p{Lm}\p{Lo}\p{M}]*[\p{Ll}\p{Lm}\p{Lo}\p{M}]+|[^\r\n\p{L}\p{N}]?[\p{Lu}\p{Lt}\p{Lm}\p{Lo}\p{M}]+[\p{Ll}\p{Lm}\p{Lo}\p{M}]*|\p{N}| ?[^\s\p{L}\p{N}]+[\r\n/]*|\s*[\r\n]+|\s+(?!\S)|\s+";
+
+/// DeepSeek-V3: up to three digits, Chinese and Japanese, then letters with marks, with one leading character.
+const DEEPSEEK_V3: &[&str] = &[
+    r"\p{N}{1,3}",
+    "[一-龥\u{3040}-ゟ゠-ヿ]+",
+    r##"[!"#$%&'()*+,\-./:;<=>?@\[\\\]^_`{|}~][A-Za-z]+|[^\r\n\p{L}\p{P}\p{S}]?[\p{L}\p{M}]+| ?[\p{P}\p{S}]+[\r\n]*|\s*[\r\n]+|\s+(?!\S)|\s+"##,
+];
 
 const PRE_TOKENIZERS: &[(&[&str], PreTokenizer)] = &[
     (
@@ -85,8 +94,12 @@ const PRE_TOKENIZERS: &[(&[&str], PreTokenizer)] = &[
         },
     ),
     (
-        &["deepseek-r1-qwen", "stablelm2"],
+        &["deepseek-r1-qwen", "stablelm2", "hunyuan"],
         with_split(Split::Pattern(QWEN2)),
+    ),
+    (
+        &["deepseek-v3", "hunyuan-dense"],
+        with_split(Split::Patterns(DEEPSEEK_V3)),
     ),
     (&["gpt-4o", "llama4"], with_split(Split::Pattern(GPT4O))),
     (
@@ -154,24 +167,26 @@ impl PreTokenizer {
                 "use_regex": use_regex,
             })
         };
+        let patterns = |patterns: &[&str]| {
+            let split = |pattern: &&str| {
+                json!({
+                    "type": "Split",
+                    "pattern": {"Regex": pattern},
+                    "behavior": "Isolated",
+                    "invert": false,
+                })
+            };
+            let splits = patterns.iter().map(split).chain([bytes(false)]);
+            json!({"type": "Sequence", "pretokenizers": splits.collect::<Vec<_>>()})
+        };
         match self.split {
             Split::Gpt2 => bytes(true),
             Split::Gpt2Digits => json!({
                 "type": "Sequence",
                 "pretokenizers": [{"type": "Digits", "individual_digits": true}, bytes(true)],
             }),
-            Split::Pattern(pattern) => json!({
-                "type": "Sequence",
-                "pretokenizers": [
-                    {
-                        "type": "Split",
-                        "pattern": {"Regex": pattern},
-                        "behavior": "Isolated",
-                        "invert": false,
-                    },
-                    bytes(false),
-                ],
-            }),
+            Split::Pattern(pattern) => patterns(&[pattern]),
+            Split::Patterns(all) => patterns(all),
         }
     }
 }

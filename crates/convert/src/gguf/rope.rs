@@ -1,11 +1,108 @@
-//! `rope_scaling` of `config.json` from GGUF metadata.
+//! RoPE in `config.json` from GGUF metadata.
 
 use serde_json::{Value, json};
 
 use super::blocks::dequantize_row;
-use super::config::{Dimensions, Metadata};
+use super::config::Metadata;
+use super::dimensions::Dimensions;
 use super::metadata::shortest_decimal;
 use crate::ConvertError;
+
+/// Whether the configuration of an architecture has `rope_scaling`.
+fn has_scaling(model_type: &str) -> bool {
+    !matches!(
+        model_type,
+        "ernie4_5"
+            | "cohere"
+            | "cohere2"
+            | "glm4"
+            | "glm"
+            | "gpt2"
+            | "gpt_bigcode"
+            | "gpt_neox"
+            | "gptj"
+            | "hunyuan_v1_dense"
+            | "olmo"
+            | "openelm"
+            | "phi"
+            | "plamo"
+            | "qwen"
+            | "stablelm"
+    )
+}
+
+/// Sets the base, the scaling, and the rotated part of heads.
+pub(super) fn rope(
+    metadata: &Metadata<'_>,
+    dimensions: Dimensions,
+    set: &mut impl FnMut(&str, Value),
+) -> Result<(), ConvertError> {
+    let model_type = metadata.architecture.model_type;
+    let default_theta = if model_type == "gemma3_text" {
+        1e6
+    } else {
+        1e4
+    };
+    let theta = metadata.optional_number("rope.freq_base")?;
+    let theta = theta.unwrap_or(default_theta);
+    // These models have the default in their code.
+    if matches!(model_type, "gptj" | "qwen") && theta != default_theta {
+        return Err(ConvertError::Unsupported(format!(
+            "{} is {theta}, but {model_type} has the base {default_theta}",
+            metadata.key("rope.freq_base")
+        )));
+    }
+    set("rope_theta", json!(theta));
+    let scaling = rope_scaling(metadata, dimensions)?;
+    if !scaling.is_null() {
+        let kind = scaling["type"].as_str().unwrap_or_default();
+        // mlx-lm accepts no other type.
+        let accepted = model_type != "internlm2" || kind == "linear";
+        if !has_scaling(model_type) || !accepted {
+            return Err(ConvertError::Unsupported(format!(
+                "it has RoPE scaling of the type {kind}, which {model_type} does not support"
+            )));
+        }
+    }
+    set("rope_scaling", scaling);
+    rotated_part(metadata, dimensions, set)
+}
+
+/// The part of the head dimensions that RoPE rotates, which few architectures can express.
+fn rotated_part(
+    metadata: &Metadata<'_>,
+    dimensions: Dimensions,
+    set: &mut impl FnMut(&str, Value),
+) -> Result<(), ConvertError> {
+    let head_dim = dimensions.head_dim;
+    let rotated = metadata
+        .optional_count("rope.dimension_count")?
+        .unwrap_or(head_dim);
+    match metadata.architecture.model_type {
+        "phi3" | "nemotron" | "glm" | "glm4" | "phi" | "stablelm" => {
+            set("partial_rotary_factor", json!(fraction(rotated, head_dim)));
+        }
+        "gpt_neox" => set("rotary_pct", json!(fraction(rotated, head_dim))),
+        "gptj" => set("rotary_dim", json!(rotated)),
+        _ if rotated != head_dim => {
+            return Err(ConvertError::Unsupported(format!(
+                "RoPE rotates only {rotated} of {head_dim} head dimensions"
+            )));
+        }
+        _ => {}
+    }
+    Ok(())
+}
+
+/// `part / whole`. Its product with `whole` is not below `part`, because models truncate the product.
+fn fraction(part: u64, whole: u64) -> f64 {
+    let quotient = part as f64 / whole as f64;
+    if quotient * (whole as f64) < part as f64 {
+        quotient.next_up()
+    } else {
+        quotient
+    }
+}
 
 /// The `rope_scaling` value; null without scaling.
 pub(super) fn rope_scaling(

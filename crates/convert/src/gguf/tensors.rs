@@ -2,11 +2,13 @@
 
 use mlxm_kernels::quant::{FloatType, QuantMode, QuantSpec};
 
-use super::architecture::{Heads, Role};
-use super::config::{Dimensions, Metadata};
-use super::reader::{Gguf, Tensor};
-use super::rows::{AffineRepack, Mxfp4Repack, RowOrder, ScaleFit, TensorRows, scale_fit};
+use super::config::Metadata;
+use super::dimensions::Dimensions;
+use super::parameters::{Parameter, Parameters, parameters};
+use super::reader::Gguf;
+use super::rows::{AffineRepack, Mxfp4Repack, ParameterRows, ScaleFit, scale_fit};
 use super::types::TensorType;
+use super::xielu::{Constant, Scalar, xielu};
 use crate::ConvertError;
 use crate::dense::DenseRows;
 use crate::options::{ConvertOptions, Outcome};
@@ -44,30 +46,6 @@ pub(super) fn model_float(gguf: &Gguf<'_>, options: &ConvertOptions) -> FloatTyp
     }
 }
 
-/// A parameter of the model and its tensor.
-struct Parameter<'a, 'g> {
-    tensor: &'g Tensor<'a>,
-    module: String,
-    leaf: &'static str,
-    order: RowOrder,
-    /// Added to every value.
-    offset: f32,
-}
-
-impl Parameter<'_, '_> {
-    fn output(&self, float: FloatType) -> OutputTensor {
-        OutputTensor {
-            name: format!("{}.{}", self.module, self.leaf),
-            dtype: float_dtype(float),
-            shape: self.tensor.shape.clone(),
-        }
-    }
-
-    fn parameters(&self) -> u64 {
-        self.tensor.shape.iter().product::<usize>() as u64
-    }
-}
-
 /// Plans all tensors.
 pub(super) fn plan<'a>(
     metadata: &Metadata<'a>,
@@ -75,15 +53,10 @@ pub(super) fn plan<'a>(
     float: FloatType,
     options: &ConvertOptions,
 ) -> Result<PlannedTensors<'a>, ConvertError> {
-    let mut parameters = Vec::new();
-    for tensor in metadata.gguf.tensors() {
-        if let Some(parameter) = parameter(metadata, dimensions, tensor)? {
-            parameters.push(parameter);
-        }
-    }
+    let Parameters { parameters, notes } = parameters(metadata, dimensions)?;
     let modules = parameters
         .iter()
-        .filter(|parameter| parameter.tensor.shape.len() == 2)
+        .filter(|parameter| parameter.shape.len() == 2)
         .map(|parameter| parameter.module.as_str());
     let predicate = QuantPredicate::new(
         options,
@@ -95,93 +68,26 @@ pub(super) fn plan<'a>(
         float,
         dense_float: options.float_type,
         quantized: Vec::new(),
-        notes: Vec::new(),
+        notes,
     };
     let mut plans = Vec::with_capacity(parameters.len());
     for parameter in &parameters {
-        plans.push(match parameter.tensor.shape.as_slice() {
-            [_] => planner.vector(parameter)?,
+        plans.push(match parameter.shape.as_slice() {
             [_, columns] => {
                 let target = predicate.target(&parameter.module, *columns)?;
                 planner.weight(parameter, target)?
             }
-            shape => {
-                return Err(ConvertError::tensor(
-                    parameter.tensor.name,
-                    format!("it has {} dimensions, expected 1 or 2", shape.len()),
-                ));
-            }
+            _ => planner.vector(parameter),
         });
+    }
+    for scalar in xielu(metadata, dimensions)? {
+        plans.push(planner.scalar(scalar));
     }
     Ok(PlannedTensors {
         plans,
         quantized: planner.quantized,
         notes: planner.notes,
     })
-}
-
-/// The parameter stored in `tensor`; `None` if the tensor is part of the configuration.
-fn parameter<'a, 'g>(
-    metadata: &Metadata<'a>,
-    dimensions: Dimensions,
-    tensor: &'g Tensor<'a>,
-) -> Result<Option<Parameter<'a, 'g>>, ConvertError> {
-    let architecture = metadata.architecture;
-    let role = architecture.role(tensor.name).ok_or_else(|| {
-        ConvertError::tensor(
-            tensor.name,
-            format!("it is not part of {} models", architecture.gguf),
-        )
-    })?;
-    let Role::Parameter {
-        module,
-        leaf,
-        heads,
-        is_norm,
-    } = role
-    else {
-        return Ok(None);
-    };
-    if matches!(tensor.kind, TensorType::Other(..)) {
-        return Err(ConvertError::tensor(
-            tensor.name,
-            format!(
-                "its type {} cannot be converted; use a file with another type (Q8_0, Q4_K, F16, …)",
-                tensor.kind.name()
-            ),
-        ));
-    }
-    let order = match heads {
-        Some(heads) if architecture.permuted_qk => {
-            let heads = match heads {
-                Heads::Query => dimensions.heads,
-                Heads::KeyValue => dimensions.key_value_heads,
-            } as usize;
-            if !tensor.shape[0].is_multiple_of(2 * heads) {
-                return Err(ConvertError::tensor(
-                    tensor.name,
-                    format!(
-                        "its {} rows are not a multiple of twice the {heads} heads",
-                        tensor.shape[0]
-                    ),
-                ));
-            }
-            RowOrder::Permuted { heads }
-        }
-        _ => RowOrder::Unchanged,
-    };
-    let offset = if is_norm && leaf == "weight" {
-        -architecture.norm_offset
-    } else {
-        0.0
-    };
-    Ok(Some(Parameter {
-        tensor,
-        module,
-        leaf,
-        order,
-        offset,
-    }))
 }
 
 struct Planner {
@@ -195,75 +101,85 @@ struct Planner {
 
 impl Planner {
     /// A norm weight or a bias.
-    fn vector<'a>(
-        &mut self,
-        parameter: &Parameter<'a, '_>,
-    ) -> Result<TensorPlan<'a>, ConvertError> {
-        let tensor = parameter.tensor;
-        if !tensor.kind.is_dense() {
-            return Err(ConvertError::tensor(
-                tensor.name,
-                format!(
-                    "a vector of type {} cannot be converted",
-                    tensor.kind.name()
-                ),
-            ));
-        }
+    fn vector<'a>(&mut self, parameter: &Parameter<'a>) -> TensorPlan<'a> {
         // One value per row, so that the row order also applies to biases.
-        let rows = TensorRows::new(tensor, 1, parameter.order, parameter.offset);
-        let (mut exact, mut fits) = (true, true);
-        for row in 0..rows.rows() {
+        let rows = parameter.rows.clone();
+        let count = rows.rows();
+        let values = (0..count).map(|row| {
             let mut value = [0.0];
             rows.read(row, &mut value);
-            let rounded = round_to(value[0], self.float);
-            exact &= rounded == value[0] || value[0].is_nan();
-            fits &= rounded.is_finite() || !value[0].is_finite();
-        }
-        let float = if fits { self.float } else { FloatType::F32 };
-        if !fits {
-            self.notes.push(format!(
-                "{}.{} is stored as F32: its values overflow {}",
-                parameter.module, parameter.leaf, self.float
-            ));
-        }
-        let outcome = if exact || !fits {
-            Outcome::Exact
-        } else {
-            Outcome::Rounded { to: float }
-        };
-        Ok(TensorPlan {
-            name: format!("{}.{}", parameter.module, parameter.leaf),
-            outputs: vec![parameter.output(float)],
-            rows: rows.rows(),
-            parameters: parameter.parameters(),
+            value[0]
+        });
+        let (float, outcome) = self.float_of(&parameter.name(), values);
+        dense_plan(parameter, rows, 1, float, outcome)
+    }
+
+    /// A parameter without dimensions.
+    fn scalar<'a>(&mut self, Scalar { name, value }: Scalar) -> TensorPlan<'a> {
+        let (float, outcome) = self.float_of(&name, std::iter::once(value));
+        TensorPlan {
+            outputs: vec![OutputTensor {
+                name: name.clone(),
+                dtype: float_dtype(float),
+                shape: Vec::new(),
+            }],
+            name,
+            rows: 1,
+            parameters: 1,
             producer: Box::new(DenseRows {
-                rows,
+                rows: Constant(value),
                 columns: 1,
                 float,
             }),
             outcome,
-        })
+        }
+    }
+
+    /// The float type of norms and alike: that of the model, or F32 if a value is out of its range.
+    fn float_of(&mut self, name: &str, values: impl Iterator<Item = f32>) -> (FloatType, Outcome) {
+        let (mut exact, mut fits) = (true, true);
+        for value in values {
+            let rounded = round_to(value, self.float);
+            exact &= rounded == value || value.is_nan();
+            fits &= rounded.is_finite() || !value.is_finite();
+        }
+        if !fits {
+            self.notes.push(format!(
+                "{name} is stored as F32: its values overflow {}",
+                self.float
+            ));
+            return (FloatType::F32, Outcome::Exact);
+        }
+        let outcome = if exact {
+            Outcome::Exact
+        } else {
+            Outcome::Rounded { to: self.float }
+        };
+        (self.float, outcome)
     }
 
     fn weight<'a>(
         &mut self,
-        parameter: &Parameter<'a, '_>,
+        parameter: &Parameter<'a>,
         target: Target,
     ) -> Result<TensorPlan<'a>, ConvertError> {
-        let tensor_type = parameter.tensor.kind;
-        let equivalent = equivalent_format(tensor_type);
+        let rows = &parameter.rows;
+        // Blocks can be repacked if they have the same type, and columns stay in their blocks.
+        let repackable = rows.kind().filter(|_| rows.keeps_blocks());
+        let equivalent = repackable.and_then(equivalent_format);
         match (target, equivalent) {
             (Target::Dense, _) => Ok(self.dense(parameter)),
-            (Target::Keep, _) if tensor_type.is_dense() => Ok(self.dense(parameter)),
+            (Target::Keep, _) if rows.kinds().any(TensorType::is_dense) => {
+                Ok(self.dense(parameter))
+            }
             (Target::Keep, Some(equivalent)) => self.repack(parameter, equivalent),
             (Target::Quantized(spec), Some(equivalent)) if spec == equivalent => {
                 self.repack(parameter, equivalent)
             }
             (Target::Quantized(spec), _) => Ok(self.quantize(parameter, spec)),
             (Target::Keep, None) => {
-                let columns = parameter.tensor.shape[1];
-                let spec = fallback_format(tensor_type);
-                if columns.is_multiple_of(spec.group_size) {
+                let spec = fallback_format(rows.kinds());
+                if parameter.shape[1].is_multiple_of(spec.group_size) {
                     Ok(self.quantize(parameter, spec))
                 } else {
                     Ok(self.dense(parameter))
@@ -272,60 +188,35 @@ impl Planner {
         }
     }
 
-    fn rows<'a>(parameter: &Parameter<'a, '_>) -> TensorRows<'a> {
-        TensorRows::new(
-            parameter.tensor,
-            parameter.tensor.shape[1],
-            parameter.order,
-            0.0,
-        )
-    }
-
-    fn dense<'a>(&self, parameter: &Parameter<'a, '_>) -> TensorPlan<'a> {
-        let tensor_type = parameter.tensor.kind;
-        let stored = match tensor_type {
-            TensorType::F32 => Some(FloatType::F32),
-            TensorType::F16 => Some(FloatType::F16),
-            TensorType::BF16 => Some(FloatType::BF16),
+    fn dense<'a>(&self, parameter: &Parameter<'a>) -> TensorPlan<'a> {
+        let rows = parameter.rows.clone();
+        let stored = match rows.kind() {
+            Some(TensorType::F32) => Some(FloatType::F32),
+            Some(TensorType::F16) => Some(FloatType::F16),
+            Some(TensorType::BF16) => Some(FloatType::BF16),
             _ => None,
         };
         let float = self.dense_float.or(stored).unwrap_or(self.float);
-        let outcome = if !tensor_type.is_dense() {
-            Outcome::Dequantized {
-                from: tensor_type.name().to_owned(),
-            }
+        let outcome = if !rows.kinds().all(TensorType::is_dense) {
+            Outcome::Dequantized { from: names(&rows) }
         } else if stored == Some(float) || (float == FloatType::F32 && stored.is_some()) {
             Outcome::Exact
         } else {
             Outcome::Rounded { to: float }
         };
-        let columns = parameter.tensor.shape[1];
-        let rows = Self::rows(parameter);
-        TensorPlan {
-            name: format!("{}.{}", parameter.module, parameter.leaf),
-            outputs: vec![parameter.output(float)],
-            rows: rows.rows(),
-            parameters: parameter.parameters(),
-            producer: Box::new(DenseRows {
-                rows,
-                columns,
-                float,
-            }),
-            outcome,
-        }
+        dense_plan(parameter, rows, parameter.shape[1], float, outcome)
     }
 
-    fn quantize<'a>(&mut self, parameter: &Parameter<'a, '_>, to: QuantSpec) -> TensorPlan<'a> {
-        let tensor_type = parameter.tensor.kind;
-        let [row_count, columns] = [parameter.tensor.shape[0], parameter.tensor.shape[1]];
-        let rows = Self::rows(parameter);
-        let outcome = if tensor_type.is_dense() {
+    fn quantize<'a>(&mut self, parameter: &Parameter<'a>, to: QuantSpec) -> TensorPlan<'a> {
+        let rows = parameter.rows.clone();
+        let columns = parameter.shape[1];
+        let outcome = if rows.kinds().all(TensorType::is_dense) {
             Outcome::Quantized { to }
         } else {
             Outcome::Requantized {
-                from: tensor_type.name().to_owned(),
+                from: names(&rows),
                 to,
-                relative_error: relative_error(&rows, row_count, columns, to, self.float),
+                relative_error: relative_error(&rows, rows.rows(), columns, to, self.float),
             }
         };
         let producer = QuantizedRows {
@@ -341,10 +232,10 @@ impl Planner {
     /// range.
     fn repack<'a>(
         &mut self,
-        parameter: &Parameter<'a, '_>,
+        parameter: &Parameter<'a>,
         equivalent: QuantSpec,
     ) -> Result<TensorPlan<'a>, ConvertError> {
-        let rows = Self::rows(parameter);
+        let rows = parameter.rows.clone();
         if equivalent.mode == QuantMode::Mxfp4 {
             let producer = Box::new(Mxfp4Repack(rows));
             return Ok(self.quantized_plan(
@@ -370,7 +261,7 @@ impl Planner {
             ScaleFit::Rounded | ScaleFit::OutOfRange => Outcome::Rounded { to: scales },
             ScaleFit::NotFinite => {
                 return Err(ConvertError::tensor(
-                    parameter.tensor.name,
+                    parameter.source,
                     "some of its scales are infinite or NaN: the file is corrupt",
                 ));
             }
@@ -385,23 +276,55 @@ impl Planner {
 
     fn quantized_plan<'a>(
         &mut self,
-        parameter: &Parameter<'a, '_>,
+        parameter: &Parameter<'a>,
         spec: QuantSpec,
         scales: FloatType,
         producer: Box<dyn RowProducer + 'a>,
         outcome: Outcome,
     ) -> TensorPlan<'a> {
         self.quantized.push((parameter.module.clone(), spec));
-        let shape = &parameter.tensor.shape;
+        let shape = &parameter.shape;
         TensorPlan {
             name: parameter.module.clone(),
             outputs: quantized_outputs(&parameter.module, shape, spec, float_dtype(scales)),
             rows: shape[0],
-            parameters: parameter.parameters(),
+            parameters: parameter.values(),
             producer,
             outcome,
         }
     }
+}
+
+fn dense_plan<'a>(
+    parameter: &Parameter<'a>,
+    rows: ParameterRows<'a>,
+    columns: usize,
+    float: FloatType,
+    outcome: Outcome,
+) -> TensorPlan<'a> {
+    TensorPlan {
+        name: parameter.name(),
+        outputs: vec![OutputTensor {
+            name: parameter.name(),
+            dtype: float_dtype(float),
+            shape: parameter.shape.clone(),
+        }],
+        rows: rows.rows(),
+        parameters: parameter.values(),
+        producer: Box::new(DenseRows {
+            rows,
+            columns,
+            float,
+        }),
+        outcome,
+    }
+}
+
+/// The names of the types of all parts.
+fn names(rows: &ParameterRows<'_>) -> String {
+    let mut names: Vec<&str> = rows.kinds().map(TensorType::name).collect();
+    names.dedup();
+    names.join(", ")
 }
 
 /// The MLX format with the same quantized integers.
@@ -416,17 +339,23 @@ fn equivalent_format(tensor_type: TensorType) -> Option<QuantSpec> {
     })
 }
 
-/// The format for a type without an MLX equivalent. Two more bits compensate for groups of 32 instead of 16 values.
-fn fallback_format(tensor_type: TensorType) -> QuantSpec {
-    let bits = match tensor_type {
+/// The format for types without an MLX equivalent, or several types. Two more bits compensate for groups of 32 instead of 16
+/// values, and for other groups than those of the file.
+fn fallback_format(tensor_types: impl Iterator<Item = TensorType>) -> QuantSpec {
+    let bits = |tensor_type| match tensor_type {
         TensorType::Q2_K => 4,
         TensorType::Q3_K => 5,
-        TensorType::IQ4_NL | TensorType::IQ4_XS => 6,
+        TensorType::Q4_0
+        | TensorType::Q4_1
+        | TensorType::Q4_K
+        | TensorType::IQ4_NL
+        | TensorType::IQ4_XS
+        | TensorType::MXFP4 => 6,
         _ => 8,
     };
     QuantSpec {
         mode: QuantMode::Affine,
         group_size: 32,
-        bits,
+        bits: tensor_types.map(bits).max().unwrap_or(8),
     }
 }

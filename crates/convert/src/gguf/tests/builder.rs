@@ -144,16 +144,27 @@ pub(super) fn tiny_metadata() -> GgufBuilder {
 
 /// [`tiny_metadata`] with `hidden` columns.
 pub(super) fn metadata(hidden: u32) -> GgufBuilder {
+    metadata_of("llama", hidden, 64, 1)
+}
+
+/// The metadata of a one-layer model with two heads and an MLP of the width `intermediate`.
+pub(super) fn metadata_of(
+    architecture: &str,
+    hidden: u32,
+    intermediate: u32,
+    key_value_heads: u32,
+) -> GgufBuilder {
+    let key = |name: &str| format!("{architecture}.{name}");
     GgufBuilder::default()
-        .text("general.architecture", "llama")
-        .u32("llama.block_count", 1)
-        .u32("llama.context_length", 64)
-        .u32("llama.embedding_length", hidden)
-        .u32("llama.feed_forward_length", 64)
-        .u32("llama.attention.head_count", 2)
-        .u32("llama.attention.head_count_kv", 1)
-        .f32("llama.attention.layer_norm_rms_epsilon", 1e-5)
-        .f32("llama.rope.freq_base", 10000.0)
+        .text("general.architecture", architecture)
+        .u32(&key("block_count"), 1)
+        .u32(&key("context_length"), 64)
+        .u32(&key("embedding_length"), hidden)
+        .u32(&key("feed_forward_length"), intermediate)
+        .u32(&key("attention.head_count"), 2)
+        .u32(&key("attention.head_count_kv"), key_value_heads)
+        .f32(&key("attention.layer_norm_rms_epsilon"), 1e-5)
+        .f32(&key("rope.freq_base"), 10000.0)
         .text("tokenizer.ggml.model", "gpt2")
         .text("tokenizer.ggml.pre", "gpt-2")
         .texts("tokenizer.ggml.tokens", &["<s>", "a", "b", "ab"])

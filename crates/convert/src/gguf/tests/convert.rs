@@ -17,14 +17,17 @@ use crate::{
     ConvertError, ConvertEvent, ConvertOptions, ConvertReport, Outcome, WeightFormat, convert,
 };
 
-struct Converted {
-    report: ConvertReport,
-    config: Value,
-    tensors: HashMap<String, (Dtype, Vec<usize>, Vec<u8>)>,
-    outcomes: HashMap<String, Outcome>,
+pub(super) struct Converted {
+    pub(super) report: ConvertReport,
+    pub(super) config: Value,
+    pub(super) tensors: HashMap<String, (Dtype, Vec<usize>, Vec<u8>)>,
+    pub(super) outcomes: HashMap<String, Outcome>,
 }
 
-fn run(builder: &GgufBuilder, options: &ConvertOptions) -> Result<Converted, ConvertError> {
+pub(super) fn run(
+    builder: &GgufBuilder,
+    options: &ConvertOptions,
+) -> Result<Converted, ConvertError> {
     let directory = tempfile::tempdir().unwrap();
     let (source, output) = (
         directory.path().join("m.gguf"),
@@ -60,7 +63,7 @@ fn run(builder: &GgufBuilder, options: &ConvertOptions) -> Result<Converted, Con
 
 impl Converted {
     /// The dequantized values of a weight of the output.
-    fn values(&self, module: &str, spec: QuantSpec) -> Vec<f32> {
+    pub(super) fn values(&self, module: &str, spec: QuantSpec) -> Vec<f32> {
         let part = |leaf: &str| self.tensors.get(&format!("{module}.{leaf}"));
         let (dtype, shape, packed) = part("weight").unwrap();
         assert_eq!(*dtype, Dtype::U32);
@@ -93,7 +96,7 @@ impl Converted {
 }
 
 /// The dequantized values of a tensor of the file.
-fn source_values(type_id: u32, data: &[u8], columns: usize) -> Vec<f32> {
+pub(super) fn source_values(type_id: u32, data: &[u8], columns: usize) -> Vec<f32> {
     let tensor_type = TensorType::from_id(type_id).unwrap();
     let (block_values, block_bytes) = tensor_type.block();
     let rows = data.len() / block_bytes * block_values / columns;
@@ -105,7 +108,7 @@ fn source_values(type_id: u32, data: &[u8], columns: usize) -> Vec<f32> {
     values
 }
 
-fn affine(bits: u32) -> QuantSpec {
+pub(super) fn affine(bits: u32) -> QuantSpec {
     QuantSpec {
         mode: QuantMode::Affine,
         group_size: 32,

@@ -1,5 +1,7 @@
 mod builder;
 mod convert;
+mod layouts;
+mod metadata;
 mod reader;
 mod rope;
 mod tokenizer;

@@ -3,7 +3,8 @@
 use serde_json::{Value, json};
 
 use super::super::architecture::Architecture;
-use super::super::config::{Dimensions, Metadata};
+use super::super::config::Metadata;
+use super::super::dimensions::Dimensions;
 use super::super::reader::Gguf;
 use super::super::rope::rope_scaling;
 use super::builder::{GgufBuilder, tiny_metadata};

@@ -118,6 +118,10 @@ fn pre_tokenizers_split_as_their_model_families() {
         split("tekken", "camelCase it's 12"),
         ["camel", "Case", " it", "'s", " ", "1", "2"]
     );
+    assert_eq!(
+        split("hunyuan-dense", "it's 1234 日本語カナabc.x"),
+        ["it", "'s", " ", "123", "4", " ", "日本語カナ", "abc", ".x"]
+    );
 }
 
 /// Bytes and pieces of `▁`, `a` and `b` with descending scores.
