@@ -7,6 +7,8 @@ use clap::builder::styling::{AnsiColor, Style};
 use comfy_table::{CellAlignment, ContentArrangement, Table, presets};
 use serde::Serialize;
 
+use crate::units;
+
 /// How results are printed.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Format {
@@ -78,12 +80,13 @@ impl Section {
 
     /// Adds a row of cells.
     pub fn row(&mut self, cells: impl IntoIterator<Item = String>) {
-        self.rows.push(cells.into_iter().collect());
+        let printable = |cell: String| units::printable(&cell).into_owned();
+        self.rows.push(cells.into_iter().map(printable).collect());
     }
 
     /// Adds a name and its value.
     pub fn property(&mut self, name: &str, value: impl ToString) {
-        self.rows.push(vec![name.to_owned(), value.to_string()]);
+        self.row([name.to_owned(), value.to_string()]);
     }
 }
 

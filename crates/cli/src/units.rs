@@ -1,5 +1,6 @@
 //! Formatting and parsing of sizes, counts and durations that indicatif does not cover.
 
+use std::borrow::Cow;
 use std::time::{Duration, SystemTime};
 
 use jiff::Timestamp;
@@ -50,6 +51,23 @@ pub fn parse_duration(text: &str) -> Result<Duration, String> {
         .checked_mul(factor)
         .map(Duration::from_secs)
         .ok_or_else(invalid)
+}
+
+/// Text of clients or models, which must not control the terminal: control characters other than line breaks and tabs are escaped.
+pub fn printable(text: &str) -> Cow<'_, str> {
+    let controls = |character: char| character.is_control() && !matches!(character, '\n' | '\t');
+    if !text.contains(controls) {
+        return text.into();
+    }
+    let mut escaped = String::with_capacity(text.len() + 8);
+    for character in text.chars() {
+        if controls(character) {
+            escaped.extend(character.escape_default());
+        } else {
+            escaped.push(character);
+        }
+    }
+    escaped.into()
 }
 
 /// A time in milliseconds since the Unix epoch, in the time zone of this machine.
@@ -124,6 +142,12 @@ mod tests {
         assert!(parse_bytes("12 parsecs").is_err());
         assert!(parse_bytes("GB").is_err());
         assert!(parse_bytes("-1GB").is_err());
+    }
+
+    #[test]
+    fn control_characters_are_escaped_except_line_breaks_and_tabs() {
+        assert_eq!(printable("a\tb\né"), "a\tb\né");
+        assert_eq!(printable("\u{1b}]0;x\u{7}\r"), r"\u{1b}]0;x\u{7}\r");
     }
 
     #[test]

@@ -235,6 +235,8 @@ fn print(context: &Context, row: &AuditRow) -> io::Result<()> {
     match context.output.format() {
         Format::Json => context.output.json_line(row),
         Format::Quiet => context.output.line(&row.request_id),
-        Format::Human => context.output.line(&cells(row).join("  ")),
+        Format::Human => context
+            .output
+            .line(&units::printable(&cells(row).join("  "))),
     }
 }

@@ -222,7 +222,7 @@ impl Printer<'_> {
             let name = server.map_or("gateway", |server| server.name.as_str());
             parts.push(format!("[{name}]"));
         }
-        parts.push(line.message.clone());
+        parts.push(units::printable(&line.message).into_owned());
         output.line(&parts.join(" "))
     }
 }

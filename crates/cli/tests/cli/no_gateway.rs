@@ -98,6 +98,14 @@ fn logs_are_read_from_files_without_a_gateway() {
     env.run(&["logs", "-f"])
         .failure(&["no gateway is running", "omit --follow"]);
 
+    // A client's model name must not control the terminal.
+    let hostile = r#"{"level":"WARN","message":"unknown model `\u001b[2Ja\u009bb\r\tc`"}"#;
+    std::fs::write(logs.join("gateway.log"), format!("{hostile}\n")).unwrap();
+    assert_eq!(
+        env.run(&["logs"]).success(),
+        "WARN  unknown model `\\u{1b}[2Ja\\u{9b}b\\r\tc`\n"
+    );
+
     let server = "0199aaaa-0000-7000-8000-000000000000";
     std::fs::write(logs.join(format!("{server}.log")), "INFO loaded\n").unwrap();
     assert_eq!(env.run(&["logs", "0199"]).success(), "INFO loaded\n");
