@@ -1,23 +1,20 @@
 //! Apertus: norms on the heads of queries and keys, an MLP without a gate and with the learned activation xIELU.
 
-use mlxm_kernels::{Activation, Norm, QkNorms, Xielu};
+use mlxm_kernels::{Activation, Xielu};
 use serde::Deserialize;
 
 use crate::checkpoint::{Scope, Weights};
 use crate::error::LoadError;
-use crate::forward::Dimensions;
 use crate::nn::{
-    Attention, AttentionBias, DecoderConfig, DecoderModel, Mlp, MlpNames, Residual, RopeConfig,
-    RopeScaling,
+    Attention, AttentionBias, DecoderModel, GroupedConfig, Mlp, MlpNames, RopeConfig, RopeScaling,
+    Shape,
 };
 
 /// `config.json` of an Apertus checkpoint.
 #[derive(Debug, Clone, Deserialize)]
 pub struct Config {
     #[serde(flatten)]
-    decoder: DecoderConfig,
-    num_key_value_heads: usize,
-    rms_norm_eps: f64,
+    sizes: GroupedConfig,
     max_position_embeddings: usize,
     mlp_bias: bool,
     rope_theta: f64,
@@ -28,43 +25,28 @@ pub struct Config {
 }
 
 impl DecoderModel for Config {
-    fn dimensions(&self) -> Dimensions {
-        self.decoder.dimensions(
-            Some(self.num_key_value_heads),
-            None,
-            Some(self.max_position_embeddings),
-        )
-    }
-
-    fn norm(&self, name: &str, weights: &Scope<'_>) -> Result<Norm, LoadError> {
-        weights.rms_norm(name, self.decoder.hidden_size, self.rms_norm_eps)
+    fn shape(&self) -> Shape {
+        self.sizes.shape(self.max_position_embeddings)
     }
 
     fn attention(&self, layer: usize, weights: &Scope<'_>) -> Result<Attention, LoadError> {
-        let dims = self.dimensions().attention;
-        let rope = RopeConfig {
-            traditional: self.rope_traditional,
-            scaling: self.rope_scaling.as_ref(),
-            max_position_embeddings: Some(self.max_position_embeddings),
-            ..RopeConfig::new(dims.head_dim, self.rope_theta)
-        };
-        let rope = rope.build(weights)?;
-        let residual = Residual::pre_norm(self.norm("attention_layernorm", weights)?);
+        let rope = RopeConfig::new(self.head_dim(), self.rope_theta)
+            .traditional(self.rope_traditional)
+            .scaled(self.rope_scaling.as_ref(), self.max_position_embeddings)
+            .build(weights)?;
+        let residual = self.pre_norm("attention_layernorm", weights)?;
         let weights = weights.child("self_attn");
-        let norms = QkNorms {
-            q: weights.rms_norm("q_norm", dims.head_dim, self.rms_norm_eps)?,
-            k: weights.rms_norm("k_norm", dims.head_dim, self.rms_norm_eps)?,
-        };
-        let attention = Attention::load(layer, &weights, dims, AttentionBias::None, residual)?;
+        let norms = self.sizes.qk_norms(&weights)?;
+        let attention = Attention::load(self, layer, &weights, AttentionBias::None, residual)?;
         Ok(attention.with_qk_norms(norms).with_rope(rope))
     }
 
     fn mlp(&self, weights: &Scope<'_>) -> Result<Mlp, LoadError> {
-        let residual = Residual::pre_norm(self.norm("feedforward_layernorm", weights)?);
-        let (weights, dimensions) = (weights.child("mlp"), self.dimensions());
+        let residual = self.pre_norm("feedforward_layernorm", weights)?;
+        let weights = weights.child("mlp");
         let activation = Activation::Xielu(xielu(&weights.child("act_fn"))?);
         let (names, bias) = (MlpNames::UNGATED, self.mlp_bias);
-        Mlp::load(&weights, names, &dimensions, bias, activation, residual)
+        Mlp::load(self, &weights, names, bias, activation, residual)
     }
 
     fn tie_word_embeddings(&self) -> Option<bool> {

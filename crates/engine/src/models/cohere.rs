@@ -1,52 +1,41 @@
 //! Cohere Command R: attention and MLP in parallel after one layer norm without bias, RoPE of adjacent pairs, scaled logits.
 
-use mlxm_kernels::{Activation, Norm, QkNorms};
+use mlxm_kernels::{Activation, QkNorms};
 use serde::Deserialize;
+use serde_json::{Value, json};
 
 use crate::checkpoint::Scope;
 use crate::error::LoadError;
-use crate::forward::Dimensions;
 use crate::nn::{
-    Attention, AttentionBias, Decoder, DecoderConfig, DecoderModel, Mlp, Residual, RopeConfig,
+    Attention, AttentionBias, Decoder, DecoderConfig, DecoderModel, Mlp, NormKind, RopeConfig,
+    Shape,
 };
 
-/// `config.json` of a Cohere checkpoint.
+/// `config.json` of a Cohere checkpoint. Absent keys have the [`defaults`].
 #[derive(Debug, Clone, Deserialize)]
-#[serde(default)]
 pub struct Config {
-    hidden_size: usize,
-    num_hidden_layers: usize,
-    intermediate_size: usize,
-    num_attention_heads: usize,
+    #[serde(flatten)]
+    decoder: DecoderConfig,
     num_key_value_heads: usize,
-    vocab_size: usize,
     max_position_embeddings: Option<usize>,
     rope_theta: f64,
     layer_norm_eps: f64,
+    #[serde(default)]
     layer_norm_bias: bool,
     logit_scale: f32,
+    #[serde(default)]
     attention_bias: bool,
+    #[serde(default)]
     use_qk_norm: bool,
 }
 
-impl Default for Config {
-    fn default() -> Self {
-        Self {
-            hidden_size: 8192,
-            num_hidden_layers: 40,
-            intermediate_size: 22_528,
-            num_attention_heads: 64,
-            num_key_value_heads: 64,
-            vocab_size: 256_000,
-            max_position_embeddings: None,
-            rope_theta: 8_000_000.0,
-            layer_norm_eps: 1e-5,
-            layer_norm_bias: false,
-            logit_scale: 0.0625,
-            attention_bias: false,
-            use_qk_norm: false,
-        }
-    }
+/// The sizes of Command R.
+pub fn defaults() -> Value {
+    json!({
+        "hidden_size": 8192, "num_hidden_layers": 40, "intermediate_size": 22_528, "num_attention_heads": 64,
+        "num_key_value_heads": 64, "vocab_size": 256_000, "rope_theta": 8_000_000, "layer_norm_eps": 1e-5,
+        "logit_scale": 0.0625,
+    })
 }
 
 impl Config {
@@ -57,37 +46,26 @@ impl Config {
 }
 
 impl DecoderModel for Config {
-    fn dimensions(&self) -> Dimensions {
-        let decoder = DecoderConfig {
-            vocab_size: self.vocab_size,
-            hidden_size: self.hidden_size,
-            intermediate_size: self.intermediate_size,
-            num_hidden_layers: self.num_hidden_layers,
-            num_attention_heads: self.num_attention_heads,
+    fn shape(&self) -> Shape {
+        let (kv_heads, context) = (self.num_key_value_heads, self.max_position_embeddings);
+        let dimensions = self.decoder.dimensions(kv_heads, None, context);
+        let norm = if self.layer_norm_bias {
+            NormKind::Layer(self.layer_norm_eps)
+        } else {
+            NormKind::LayerWithoutBias(self.layer_norm_eps)
         };
-        decoder.dimensions(
-            Some(self.num_key_value_heads),
-            None,
-            self.max_position_embeddings,
-        )
-    }
-
-    fn norm(&self, name: &str, weights: &Scope<'_>) -> Result<Norm, LoadError> {
-        let (width, eps) = (self.hidden_size, self.layer_norm_eps);
-        weights.layer_norm_with_optional_bias(name, width, eps, self.layer_norm_bias)
+        Shape::new(dimensions, norm)
     }
 
     fn attention(&self, layer: usize, weights: &Scope<'_>) -> Result<Attention, LoadError> {
         let dims = self.dimensions().attention;
-        let rope = RopeConfig {
-            traditional: true,
-            ..RopeConfig::new(dims.head_dim, self.rope_theta)
-        };
-        let rope = rope.build(weights)?;
-        let residual = Residual::pre_norm(self.norm("input_layernorm", weights)?);
+        let rope = RopeConfig::new(dims.head_dim, self.rope_theta)
+            .traditional(true)
+            .build(weights)?;
+        let residual = self.pre_norm("input_layernorm", weights)?;
         let weights = weights.child("self_attn");
         let bias = AttentionBias::all_if(self.attention_bias);
-        let attention = Attention::load(layer, &weights, dims, bias, residual)?.with_rope(rope);
+        let attention = Attention::load(self, layer, &weights, bias, residual)?.with_rope(rope);
         if !self.use_qk_norm {
             return Ok(attention);
         }
@@ -101,9 +79,8 @@ impl DecoderModel for Config {
     }
 
     fn mlp(&self, weights: &Scope<'_>) -> Result<Mlp, LoadError> {
-        let residual = Residual::pre_norm(self.norm("input_layernorm", weights)?);
-        let weights = weights.child("mlp");
-        Mlp::gated(&weights, &self.dimensions(), Activation::Silu, residual)
+        let residual = self.pre_norm("input_layernorm", weights)?;
+        Mlp::gated(self, &weights.child("mlp"), Activation::Silu, residual)
     }
 
     fn parallel_residual(&self) -> bool {

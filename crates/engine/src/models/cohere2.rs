@@ -1,14 +1,12 @@
 //! Cohere Command R7B and A: Cohere with sliding windows. Layers with full attention have no positions.
 
-use mlxm_kernels::Norm;
 use serde::Deserialize;
 use serde_json::{Map, Value};
 
-use super::cohere;
+use super::{cohere, defaults};
 use crate::checkpoint::{Scope, parse_fields};
 use crate::error::LoadError;
-use crate::forward::Dimensions;
-use crate::nn::{Attention, Decoder, DecoderModel, Mlp};
+use crate::nn::{Attention, Decoder, DecoderModel, Mlp, Shape};
 
 /// `config.json` of a Cohere 2 checkpoint.
 #[derive(Debug, Clone, Deserialize)]
@@ -51,6 +49,7 @@ impl TryFrom<Map<String, Value>> for Config {
         ] {
             values.entry(key).or_insert(default.into());
         }
+        defaults::fill(&mut values, cohere::defaults());
         // Norms of queries and keys are an option of Cohere only.
         values.remove("use_qk_norm");
         Ok(Self {
@@ -61,8 +60,8 @@ impl TryFrom<Map<String, Value>> for Config {
 }
 
 impl DecoderModel for Config {
-    fn dimensions(&self) -> Dimensions {
-        self.cohere.dimensions()
+    fn shape(&self) -> Shape {
+        self.cohere.shape()
     }
 
     /// The last layer of each pattern has full attention.
@@ -84,10 +83,6 @@ impl DecoderModel for Config {
             return Err("`sliding_window_pattern` must be positive".into());
         }
         Ok(())
-    }
-
-    fn norm(&self, name: &str, weights: &Scope<'_>) -> Result<Norm, LoadError> {
-        self.cohere.norm(name, weights)
     }
 
     fn attention(&self, layer: usize, weights: &Scope<'_>) -> Result<Attention, LoadError> {

@@ -1,5 +1,23 @@
 //! Defaults and keys that several configurations have in common.
 
+use serde_json::{Map, Value};
+
+/// Sets the keys of `defaults`, an object, that are absent from a configuration.
+pub fn fill(values: &mut Map<String, Value>, defaults: Value) {
+    if let Value::Object(defaults) = defaults {
+        for (key, value) in defaults {
+            set_default(values, &key, value);
+        }
+    }
+}
+
+/// Sets a key that is absent. Null means that it is, as in [`crate::checkpoint::parse_fields`].
+pub fn set_default(values: &mut Map<String, Value>, key: &str, value: impl Into<Value>) {
+    if values.get(key).is_none_or(Value::is_null) {
+        values.insert(key.into(), value.into());
+    }
+}
+
 /// `rope_theta`.
 pub fn rope_theta() -> f64 {
     10_000.0

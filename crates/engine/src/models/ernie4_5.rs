@@ -3,16 +3,13 @@
 use serde::Deserialize;
 
 use super::llama;
-use crate::nn::{AttentionBias, DecoderConfig};
+use crate::nn::{AttentionBias, GroupedConfig, RopeKeys};
 
 /// `config.json` of an ERNIE 4.5 checkpoint.
 #[derive(Debug, Clone, Deserialize)]
 pub struct Config {
     #[serde(flatten)]
-    decoder: DecoderConfig,
-    num_key_value_heads: usize,
-    head_dim: Option<usize>,
-    rms_norm_eps: f64,
+    sizes: GroupedConfig<usize, Option<usize>>,
     max_position_embeddings: usize,
     use_bias: bool,
     rope_theta: f64,
@@ -21,15 +18,13 @@ pub struct Config {
 
 impl From<Config> for llama::Config {
     fn from(config: Config) -> Self {
+        let rope = RopeKeys::new(config.rope_theta).on_adjacent_pairs();
         Self {
-            num_key_value_heads: Some(config.num_key_value_heads),
-            head_dim: config.head_dim,
             max_position_embeddings: Some(config.max_position_embeddings),
             attention_bias: AttentionBias::all_if(config.use_bias),
             mlp_bias: config.use_bias,
-            rope_traditional: true,
             tie_word_embeddings: config.tie_word_embeddings,
-            ..Self::new(config.decoder, config.rms_norm_eps, config.rope_theta)
+            ..Self::new(config.sizes, rope)
         }
     }
 }

@@ -4,8 +4,8 @@ use serde::Deserialize;
 
 use super::{defaults, llama};
 use crate::nn::{
-    AttentionBias, AttentionNames, DecoderConfig, DecoderNames, LayerNames, MlpInputNames,
-    MlpNames, RopeScaling,
+    AttentionBias, AttentionNames, DecoderConfig, DecoderNames, LayerNames, MlpNames, RopeKeys,
+    RopeScaling,
 };
 
 /// `config.json` of an EXAONE checkpoint.
@@ -34,29 +34,14 @@ pub struct Config {
 
 fn names() -> llama::Names {
     llama::Names {
-        decoder: DecoderNames {
-            model: "transformer",
-            embed_tokens: "wte",
-            layers: "h",
-            norm: "ln_f",
-            ..DecoderNames::default()
-        },
+        decoder: DecoderNames::GPT2,
         layer: LayerNames {
             input_norm: "ln_1",
             attention: "attn.attention",
-            attention_projections: AttentionNames {
-                o: "out_proj",
-                ..AttentionNames::SEPARATE
-            },
+            attention_projections: AttentionNames::SEPARATE.with_output("out_proj"),
             post_attention_norm: "ln_2",
             mlp: "mlp",
-            mlp_projections: MlpNames {
-                input: MlpInputNames::Gated {
-                    gate: "c_fc_0",
-                    up: "c_fc_1",
-                },
-                down: "c_proj",
-            },
+            mlp_projections: MlpNames::gated("c_fc_0", "c_fc_1", "c_proj"),
         },
         size_keys: &[("num_hidden_layers", "num_layers")],
     }
@@ -64,24 +49,23 @@ fn names() -> llama::Names {
 
 impl From<Config> for llama::Config {
     fn from(config: Config) -> Self {
-        let decoder = DecoderConfig {
-            vocab_size: config.vocab_size,
-            hidden_size: config.hidden_size,
-            intermediate_size: config.intermediate_size,
-            num_hidden_layers: config.num_layers,
-            num_attention_heads: config.num_attention_heads,
+        let (width, mlp) = (config.hidden_size, config.intermediate_size);
+        let (layers, heads) = (config.num_layers, config.num_attention_heads);
+        let decoder = DecoderConfig::new(config.vocab_size, width, mlp, layers, heads);
+        let (kv_heads, eps) = (config.num_key_value_heads, config.layer_norm_epsilon);
+        let sizes = decoder.grouped(kv_heads, config.head_dim, eps);
+        let rope = RopeKeys {
+            rope_theta: config.rope_theta,
+            rope_traditional: config.rope_traditional,
+            rope_scaling: config.rope_scaling,
         };
         Self {
-            num_key_value_heads: Some(config.num_key_value_heads),
-            head_dim: config.head_dim,
             max_position_embeddings: config.max_position_embeddings,
             attention_bias: config.attention_bias,
             mlp_bias: config.mlp_bias,
-            rope_traditional: config.rope_traditional,
-            rope_scaling: config.rope_scaling,
             tie_word_embeddings: config.tie_word_embeddings,
             names: names(),
-            ..Self::new(decoder, config.layer_norm_epsilon, config.rope_theta)
+            ..Self::new(sizes, rope)
         }
     }
 }

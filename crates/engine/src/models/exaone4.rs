@@ -1,27 +1,18 @@
 //! EXAONE 4: norms after the blocks and on the heads of queries and keys; with sliding windows, only those layers use RoPE.
 
-use mlxm_kernels::{Activation, Norm, QkNorms};
+use mlxm_kernels::Activation;
 use serde::Deserialize;
 
+use super::qwen3;
 use crate::checkpoint::Scope;
 use crate::error::LoadError;
-use crate::forward::Dimensions;
-use crate::nn::{
-    Attention, AttentionBias, DecoderConfig, DecoderModel, Mlp, Residual, RopeConfig, RopeScaling,
-};
+use crate::nn::{Attention, AttentionBias, DecoderModel, Mlp, Shape};
 
-/// `config.json` of an EXAONE 4 checkpoint.
+/// `config.json` of an EXAONE 4 checkpoint: the keys of Qwen 3, and those of sliding windows.
 #[derive(Debug, Clone, Deserialize)]
 pub struct Config {
     #[serde(flatten)]
-    decoder: DecoderConfig,
-    num_key_value_heads: usize,
-    head_dim: usize,
-    rms_norm_eps: f64,
-    max_position_embeddings: usize,
-    rope_theta: f64,
-    rope_scaling: Option<RopeScaling>,
-    tie_word_embeddings: bool,
+    qwen3: qwen3::Config,
     sliding_window: Option<usize>,
     /// A letter per layer, repeated: `L` for a sliding window, `G` for full attention. Absent: full attention in all layers.
     sliding_window_pattern: Option<String>,
@@ -36,12 +27,8 @@ impl Config {
 }
 
 impl DecoderModel for Config {
-    fn dimensions(&self) -> Dimensions {
-        self.decoder.dimensions(
-            Some(self.num_key_value_heads),
-            Some(self.head_dim),
-            Some(self.max_position_embeddings),
-        )
+    fn shape(&self) -> Shape {
+        self.qwen3.shape()
     }
 
     fn sliding_window(&self, layer: usize) -> Option<usize> {
@@ -63,26 +50,13 @@ impl DecoderModel for Config {
         Ok(())
     }
 
-    fn norm(&self, name: &str, weights: &Scope<'_>) -> Result<Norm, LoadError> {
-        weights.rms_norm(name, self.decoder.hidden_size, self.rms_norm_eps)
-    }
-
     fn attention(&self, layer: usize, weights: &Scope<'_>) -> Result<Attention, LoadError> {
-        let dims = self.dimensions().attention;
         let window = self.sliding_window(layer);
-        let rope = RopeConfig {
-            scaling: self.rope_scaling.as_ref(),
-            max_position_embeddings: Some(self.max_position_embeddings),
-            ..RopeConfig::new(dims.head_dim, self.rope_theta)
-        };
-        let rope = rope.build(weights)?;
-        let residual = Residual::post_norm(self.norm("post_attention_layernorm", weights)?);
+        let rope = self.qwen3.rope().build(weights)?;
+        let residual = self.post_norm("post_attention_layernorm", weights)?;
         let weights = weights.child("self_attn");
-        let norms = QkNorms {
-            q: weights.rms_norm("q_norm", dims.head_dim, self.rms_norm_eps)?,
-            k: weights.rms_norm("k_norm", dims.head_dim, self.rms_norm_eps)?,
-        };
-        let attention = Attention::load(layer, &weights, dims, AttentionBias::None, residual)?
+        let norms = self.qwen3.sizes.qk_norms(&weights)?;
+        let attention = Attention::load(self, layer, &weights, AttentionBias::None, residual)?
             .with_sliding_window(window)
             .with_qk_norms(norms);
         Ok(if window.is_some() || self.pattern().is_none() {
@@ -93,12 +67,11 @@ impl DecoderModel for Config {
     }
 
     fn mlp(&self, weights: &Scope<'_>) -> Result<Mlp, LoadError> {
-        let residual = Residual::post_norm(self.norm("post_feedforward_layernorm", weights)?);
-        let weights = weights.child("mlp");
-        Mlp::gated(&weights, &self.dimensions(), Activation::Silu, residual)
+        let residual = self.post_norm("post_feedforward_layernorm", weights)?;
+        Mlp::gated(self, &weights.child("mlp"), Activation::Silu, residual)
     }
 
     fn tie_word_embeddings(&self) -> Option<bool> {
-        Some(self.tie_word_embeddings)
+        self.qwen3.tie_word_embeddings()
     }
 }

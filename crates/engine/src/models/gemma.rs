@@ -1,24 +1,20 @@
 //! Gemma: scaled embeddings, norm weights stored as offsets from one, an exact GELU gate, a tied LM head.
 
-use mlxm_kernels::{Activation, Norm};
+use mlxm_kernels::Activation;
 use serde::Deserialize;
 
 use super::defaults;
 use crate::checkpoint::Scope;
 use crate::error::LoadError;
-use crate::forward::Dimensions;
 use crate::nn::{
-    Attention, AttentionBias, Decoder, DecoderConfig, DecoderModel, Mlp, Residual, RopeConfig,
+    Attention, AttentionBias, Decoder, DecoderModel, GroupedConfig, Mlp, RopeConfig, Shape,
 };
 
 /// `config.json` of a Gemma checkpoint.
 #[derive(Debug, Clone, Deserialize)]
 pub struct Config {
     #[serde(flatten)]
-    decoder: DecoderConfig,
-    num_key_value_heads: usize,
-    head_dim: usize,
-    rms_norm_eps: f64,
+    sizes: GroupedConfig<usize, usize>,
     max_position_embeddings: Option<usize>,
     #[serde(default = "defaults::rope_theta")]
     rope_theta: f64,
@@ -26,37 +22,34 @@ pub struct Config {
     rope_traditional: bool,
 }
 
-impl DecoderModel for Config {
-    fn dimensions(&self) -> Dimensions {
-        self.decoder.dimensions(
-            Some(self.num_key_value_heads),
-            Some(self.head_dim),
-            self.max_position_embeddings,
-        )
+impl Config {
+    /// RoPE of all layers.
+    pub(super) fn rope(&self) -> RopeConfig<'_> {
+        RopeConfig::new(self.sizes.head_dim, self.rope_theta).traditional(self.rope_traditional)
     }
 
-    fn norm(&self, name: &str, weights: &Scope<'_>) -> Result<Norm, LoadError> {
-        weights.rms_norm_plus_one(name, self.decoder.hidden_size, self.rms_norm_eps)
+    /// Factor of the embeddings.
+    pub(super) fn embedding_scale(&self) -> f32 {
+        (self.sizes.decoder.hidden_size as f32).sqrt()
+    }
+}
+
+impl DecoderModel for Config {
+    fn shape(&self) -> Shape {
+        self.sizes.shape_plus_one(self.max_position_embeddings)
     }
 
     fn attention(&self, layer: usize, weights: &Scope<'_>) -> Result<Attention, LoadError> {
-        let dims = self.dimensions().attention;
-        let rope = RopeConfig {
-            traditional: self.rope_traditional,
-            max_position_embeddings: self.max_position_embeddings,
-            ..RopeConfig::new(dims.head_dim, self.rope_theta)
-        };
-        let rope = rope.build(weights)?;
-        let residual = Residual::pre_norm(self.norm("input_layernorm", weights)?);
+        let rope = self.rope().build(weights)?;
+        let residual = self.pre_norm("input_layernorm", weights)?;
         let weights = weights.child("self_attn");
-        let attention = Attention::load(layer, &weights, dims, AttentionBias::None, residual)?;
+        let attention = Attention::load(self, layer, &weights, AttentionBias::None, residual)?;
         Ok(attention.with_rope(rope))
     }
 
     fn mlp(&self, weights: &Scope<'_>) -> Result<Mlp, LoadError> {
-        let residual = Residual::pre_norm(self.norm("post_attention_layernorm", weights)?);
-        let weights = weights.child("mlp");
-        Mlp::gated(&weights, &self.dimensions(), Activation::Gelu, residual)
+        let residual = self.pre_norm("post_attention_layernorm", weights)?;
+        Mlp::gated(self, &weights.child("mlp"), Activation::Gelu, residual)
     }
 
     fn tie_word_embeddings(&self) -> Option<bool> {
@@ -64,7 +57,6 @@ impl DecoderModel for Config {
     }
 
     fn decoder(&self, weights: &Scope<'_>) -> Result<Decoder, LoadError> {
-        let embedding_scale = (self.decoder.hidden_size as f32).sqrt();
-        Ok(Decoder::load(self, weights)?.with_embedding_scale(embedding_scale))
+        Ok(Decoder::load(self, weights)?.with_embedding_scale(self.embedding_scale()))
     }
 }

@@ -3,30 +3,19 @@
 //! The published models alternate sliding and full attention. mlx-lm, the reference here, uses full attention in every
 //! layer, which is the same up to the length of the window; so does this.
 
-use mlxm_kernels::{Activation, Norm};
+use mlxm_kernels::Activation;
 use serde::Deserialize;
 
-use super::defaults;
+use super::gemma;
 use crate::checkpoint::Scope;
 use crate::error::LoadError;
-use crate::forward::Dimensions;
-use crate::nn::{
-    Attention, AttentionBias, Decoder, DecoderConfig, DecoderModel, Mlp, Residual, RopeConfig,
-};
+use crate::nn::{Attention, AttentionBias, Decoder, DecoderModel, Mlp, Shape};
 
-/// `config.json` of a Gemma 2 checkpoint.
+/// `config.json` of a Gemma 2 checkpoint: the keys of Gemma, and more.
 #[derive(Debug, Clone, Deserialize)]
 pub struct Config {
     #[serde(flatten)]
-    decoder: DecoderConfig,
-    num_key_value_heads: usize,
-    head_dim: usize,
-    rms_norm_eps: f64,
-    max_position_embeddings: Option<usize>,
-    #[serde(default = "defaults::rope_theta")]
-    rope_theta: f64,
-    #[serde(default)]
-    rope_traditional: bool,
+    gemma: gemma::Config,
     #[serde(default = "default_query_pre_attn_scalar")]
     query_pre_attn_scalar: f32,
     #[serde(default = "default_attn_logit_softcapping")]
@@ -48,44 +37,27 @@ fn default_final_logit_softcapping() -> f32 {
 }
 
 impl DecoderModel for Config {
-    fn dimensions(&self) -> Dimensions {
-        self.decoder.dimensions(
-            Some(self.num_key_value_heads),
-            Some(self.head_dim),
-            self.max_position_embeddings,
-        )
-    }
-
-    fn norm(&self, name: &str, weights: &Scope<'_>) -> Result<Norm, LoadError> {
-        weights.rms_norm_plus_one(name, self.decoder.hidden_size, self.rms_norm_eps)
+    fn shape(&self) -> Shape {
+        self.gemma.shape()
     }
 
     fn attention(&self, layer: usize, weights: &Scope<'_>) -> Result<Attention, LoadError> {
-        let dims = self.dimensions().attention;
-        let rope = RopeConfig {
-            traditional: self.rope_traditional,
-            max_position_embeddings: self.max_position_embeddings,
-            ..RopeConfig::new(dims.head_dim, self.rope_theta)
-        };
-        let rope = rope.build(weights)?;
-        let residual = Residual::sandwich(
-            self.norm("input_layernorm", weights)?,
-            self.norm("post_attention_layernorm", weights)?,
-        );
+        let rope = self.gemma.rope().build(weights)?;
+        let residual = self.sandwich("input_layernorm", "post_attention_layernorm", weights)?;
         let weights = weights.child("self_attn");
-        let attention = Attention::load(layer, &weights, dims, AttentionBias::None, residual)?
+        let attention = Attention::load(self, layer, &weights, AttentionBias::None, residual)?
             .with_scale(self.query_pre_attn_scalar.powf(-0.5))
             .with_softcap(self.attn_logit_softcapping);
         Ok(attention.with_rope(rope))
     }
 
     fn mlp(&self, weights: &Scope<'_>) -> Result<Mlp, LoadError> {
-        let residual = Residual::sandwich(
-            self.norm("pre_feedforward_layernorm", weights)?,
-            self.norm("post_feedforward_layernorm", weights)?,
-        );
-        let weights = weights.child("mlp");
-        Mlp::gated(&weights, &self.dimensions(), Activation::GeluTanh, residual)
+        let residual = self.sandwich(
+            "pre_feedforward_layernorm",
+            "post_feedforward_layernorm",
+            weights,
+        )?;
+        Mlp::gated(self, &weights.child("mlp"), Activation::GeluTanh, residual)
     }
 
     fn tie_word_embeddings(&self) -> Option<bool> {
@@ -93,9 +65,8 @@ impl DecoderModel for Config {
     }
 
     fn decoder(&self, weights: &Scope<'_>) -> Result<Decoder, LoadError> {
-        let embedding_scale = (self.decoder.hidden_size as f32).sqrt();
         Ok(Decoder::load(self, weights)?
-            .with_embedding_scale(embedding_scale)
+            .with_embedding_scale(self.gemma.embedding_scale())
             .map_lm_head(|lm_head| lm_head.logit_softcap(self.final_logit_softcapping)))
     }
 }

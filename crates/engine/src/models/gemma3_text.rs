@@ -2,29 +2,22 @@
 //! queries and keys and on both sides of each block.
 
 use half::bf16;
-use mlxm_kernels::{Activation, Norm, QkNorms};
+use mlxm_kernels::Activation;
 use serde::Deserialize;
+use serde_json::{Value, json};
 
 use crate::checkpoint::Scope;
 use crate::error::LoadError;
-use crate::forward::Dimensions;
 use crate::nn::{
-    Attention, AttentionBias, Decoder, DecoderConfig, DecoderModel, Mlp, Residual, RopeConfig,
-    RopeScaling,
+    Attention, AttentionBias, Decoder, DecoderModel, GroupedConfig, Mlp, RopeConfig, RopeScaling,
+    Shape, qk_norms,
 };
 
-/// `config.json` of a Gemma 3 text checkpoint. The defaults are the sizes of the 1B model.
+/// `config.json` of a Gemma 3 text checkpoint. Absent keys have the [`defaults`].
 #[derive(Debug, Clone, Deserialize)]
-#[serde(default)]
 pub struct Config {
-    hidden_size: usize,
-    num_hidden_layers: usize,
-    intermediate_size: usize,
-    num_attention_heads: usize,
-    num_key_value_heads: usize,
-    head_dim: usize,
-    vocab_size: usize,
-    rms_norm_eps: f64,
+    #[serde(flatten)]
+    sizes: GroupedConfig<usize, usize>,
     max_position_embeddings: usize,
     query_pre_attn_scalar: f32,
     sliding_window: usize,
@@ -34,56 +27,30 @@ pub struct Config {
     rope_scaling: Option<RopeScaling>,
 }
 
-impl Default for Config {
-    fn default() -> Self {
-        Self {
-            hidden_size: 1152,
-            num_hidden_layers: 26,
-            intermediate_size: 6912,
-            num_attention_heads: 4,
-            num_key_value_heads: 1,
-            head_dim: 256,
-            vocab_size: 262_144,
-            rms_norm_eps: 1e-6,
-            max_position_embeddings: 32_768,
-            query_pre_attn_scalar: 256.0,
-            sliding_window: 512,
-            sliding_window_pattern: 6,
-            rope_theta: 1_000_000.0,
-            rope_local_base_freq: 10_000.0,
-            rope_scaling: None,
-        }
-    }
+/// The sizes of the 1B model.
+pub fn defaults() -> Value {
+    json!({
+        "hidden_size": 1152, "num_hidden_layers": 26, "intermediate_size": 6912, "num_attention_heads": 4,
+        "num_key_value_heads": 1, "head_dim": 256, "vocab_size": 262_144, "rms_norm_eps": 1e-6,
+        "max_position_embeddings": 32_768, "query_pre_attn_scalar": 256, "sliding_window": 512,
+        "sliding_window_pattern": 6, "rope_theta": 1_000_000, "rope_local_base_freq": 10_000,
+    })
 }
 
 impl Config {
     /// RoPE of a layer: only full attention is extended beyond the trained length.
     fn rope(&self, layer: usize) -> RopeConfig<'_> {
         match self.sliding_window(layer) {
-            Some(_) => RopeConfig::new(self.head_dim, self.rope_local_base_freq),
-            None => RopeConfig {
-                scaling: self.rope_scaling.as_ref(),
-                max_position_embeddings: Some(self.max_position_embeddings),
-                ..RopeConfig::new(self.head_dim, self.rope_theta)
-            },
+            Some(_) => RopeConfig::new(self.sizes.head_dim, self.rope_local_base_freq),
+            None => RopeConfig::new(self.sizes.head_dim, self.rope_theta)
+                .scaled(self.rope_scaling.as_ref(), self.max_position_embeddings),
         }
     }
 }
 
 impl DecoderModel for Config {
-    fn dimensions(&self) -> Dimensions {
-        let decoder = DecoderConfig {
-            vocab_size: self.vocab_size,
-            hidden_size: self.hidden_size,
-            intermediate_size: self.intermediate_size,
-            num_hidden_layers: self.num_hidden_layers,
-            num_attention_heads: self.num_attention_heads,
-        };
-        decoder.dimensions(
-            Some(self.num_key_value_heads),
-            Some(self.head_dim),
-            Some(self.max_position_embeddings),
-        )
+    fn shape(&self) -> Shape {
+        self.sizes.shape_plus_one(self.max_position_embeddings)
     }
 
     /// The last layer of each pattern has full attention.
@@ -99,35 +66,27 @@ impl DecoderModel for Config {
         Ok(())
     }
 
-    fn norm(&self, name: &str, weights: &Scope<'_>) -> Result<Norm, LoadError> {
-        weights.rms_norm_plus_one(name, self.hidden_size, self.rms_norm_eps)
-    }
-
     fn attention(&self, layer: usize, weights: &Scope<'_>) -> Result<Attention, LoadError> {
         let dims = self.dimensions().attention;
         let rope = self.rope(layer).build(weights)?;
-        let residual = Residual::sandwich(
-            self.norm("input_layernorm", weights)?,
-            self.norm("post_attention_layernorm", weights)?,
-        );
+        let residual = self.sandwich("input_layernorm", "post_attention_layernorm", weights)?;
         let weights = weights.child("self_attn");
-        let norms = QkNorms {
-            q: weights.rms_norm_plus_one("q_norm", dims.head_dim, self.rms_norm_eps)?,
-            k: weights.rms_norm_plus_one("k_norm", dims.head_dim, self.rms_norm_eps)?,
-        };
-        let attention = Attention::load(layer, &weights, dims, AttentionBias::None, residual)?
+        let norms = qk_norms(|name| {
+            weights.rms_norm_plus_one(name, dims.head_dim, self.sizes.rms_norm_eps)
+        })?;
+        let attention = Attention::load(self, layer, &weights, AttentionBias::None, residual)?
             .with_scale(self.query_pre_attn_scalar.powf(-0.5))
             .with_sliding_window(self.sliding_window(layer));
         Ok(attention.with_qk_norms(norms).with_rope(rope))
     }
 
     fn mlp(&self, weights: &Scope<'_>) -> Result<Mlp, LoadError> {
-        let residual = Residual::sandwich(
-            self.norm("pre_feedforward_layernorm", weights)?,
-            self.norm("post_feedforward_layernorm", weights)?,
-        );
-        let weights = weights.child("mlp");
-        Mlp::gated(&weights, &self.dimensions(), Activation::GeluTanh, residual)
+        let residual = self.sandwich(
+            "pre_feedforward_layernorm",
+            "post_feedforward_layernorm",
+            weights,
+        )?;
+        Mlp::gated(self, &weights.child("mlp"), Activation::GeluTanh, residual)
     }
 
     fn tie_word_embeddings(&self) -> Option<bool> {
@@ -136,7 +95,8 @@ impl DecoderModel for Config {
 
     fn decoder(&self, weights: &Scope<'_>) -> Result<Decoder, LoadError> {
         // mlx-lm rounds this factor to bf16, whatever the dtype of the model.
-        let embedding_scale = bf16::from_f32((self.hidden_size as f32).sqrt()).to_f32();
+        let embedding_scale =
+            bf16::from_f32((self.sizes.decoder.hidden_size as f32).sqrt()).to_f32();
         Ok(Decoder::load(self, weights)?.with_embedding_scale(embedding_scale))
     }
 }

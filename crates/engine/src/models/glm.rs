@@ -4,16 +4,13 @@
 use serde::Deserialize;
 
 use super::{defaults, llama};
-use crate::nn::{AttentionBias, DecoderConfig, MlpNames};
+use crate::nn::{AttentionBias, GroupedConfig, MlpNames, RopeKeys};
 
 /// `config.json` of a GLM checkpoint.
 #[derive(Debug, Clone, Deserialize)]
 pub struct Config {
     #[serde(flatten)]
-    decoder: DecoderConfig,
-    num_key_value_heads: usize,
-    head_dim: usize,
-    rms_norm_eps: f64,
+    sizes: GroupedConfig<usize, usize>,
     max_position_embeddings: Option<usize>,
     #[serde(default)]
     attention_bias: bool,
@@ -33,18 +30,16 @@ fn default_partial_rotary_factor() -> f64 {
 
 impl From<Config> for llama::Config {
     fn from(config: Config) -> Self {
+        let rope = RopeKeys::new(config.rope_theta).on_adjacent_pairs();
         let mut names = llama::Names::default();
         names.layer.mlp_projections = MlpNames::FUSED_GATED;
         Self {
-            num_key_value_heads: Some(config.num_key_value_heads),
-            head_dim: Some(config.head_dim),
             max_position_embeddings: config.max_position_embeddings,
             attention_bias: AttentionBias::qkv_if(config.attention_bias),
-            rope_traditional: true,
             partial_rotary_factor: Some(config.partial_rotary_factor),
             tie_word_embeddings: config.tie_word_embeddings,
             names,
-            ..Self::new(config.decoder, config.rms_norm_eps, config.rope_theta)
+            ..Self::new(config.sizes, rope)
         }
     }
 }

@@ -1,22 +1,18 @@
 //! GLM-4-0414: norms on both sides of each block, partial RoPE, one projection for gate and up.
 
-use mlxm_kernels::{Activation, Norm};
+use mlxm_kernels::Activation;
 use serde::Deserialize;
 
 use super::defaults;
 use crate::checkpoint::Scope;
 use crate::error::LoadError;
-use crate::forward::Dimensions;
-use crate::nn::{Attention, AttentionBias, DecoderConfig, DecoderModel, Mlp, Residual, RopeConfig};
+use crate::nn::{Attention, AttentionBias, DecoderModel, GroupedConfig, Mlp, RopeConfig, Shape};
 
 /// `config.json` of a GLM-4-0414 checkpoint.
 #[derive(Debug, Clone, Deserialize)]
 pub struct Config {
     #[serde(flatten)]
-    decoder: DecoderConfig,
-    num_key_value_heads: usize,
-    head_dim: usize,
-    rms_norm_eps: f64,
+    sizes: GroupedConfig<usize, usize>,
     #[serde(default = "defaults::max_position_embeddings")]
     max_position_embeddings: usize,
     attention_bias: bool,
@@ -31,45 +27,23 @@ fn default_rope_traditional() -> bool {
 }
 
 impl DecoderModel for Config {
-    fn dimensions(&self) -> Dimensions {
-        self.decoder.dimensions(
-            Some(self.num_key_value_heads),
-            Some(self.head_dim),
-            Some(self.max_position_embeddings),
-        )
-    }
-
-    fn norm(&self, name: &str, weights: &Scope<'_>) -> Result<Norm, LoadError> {
-        weights.rms_norm(name, self.decoder.hidden_size, self.rms_norm_eps)
+    fn shape(&self) -> Shape {
+        self.sizes.shape(self.max_position_embeddings)
     }
 
     fn attention(&self, layer: usize, weights: &Scope<'_>) -> Result<Attention, LoadError> {
-        let dims = self.dimensions().attention;
-        let rotated = (dims.head_dim as f64 * self.partial_rotary_factor) as usize;
-        let rope = RopeConfig {
-            traditional: self.rope_traditional,
-            ..RopeConfig::new(rotated, self.rope_theta)
-        };
-        let rope = rope.build(weights)?;
-        let residual = Residual::sandwich(
-            self.norm("input_layernorm", weights)?,
-            self.norm("post_self_attn_layernorm", weights)?,
-        );
+        let rotated = self.rotated(self.partial_rotary_factor);
+        let rope = RopeConfig::new(rotated, self.rope_theta)
+            .traditional(self.rope_traditional)
+            .build(weights)?;
+        let residual = self.sandwich("input_layernorm", "post_self_attn_layernorm", weights)?;
         let weights = weights.child("self_attn");
         let bias = AttentionBias::qkv_if(self.attention_bias);
-        Ok(Attention::load(layer, &weights, dims, bias, residual)?.with_rope(rope))
+        Ok(Attention::load(self, layer, &weights, bias, residual)?.with_rope(rope))
     }
 
     fn mlp(&self, weights: &Scope<'_>) -> Result<Mlp, LoadError> {
-        let residual = Residual::sandwich(
-            self.norm("post_attention_layernorm", weights)?,
-            self.norm("post_mlp_layernorm", weights)?,
-        );
-        let weights = weights.child("mlp");
-        Mlp::fused_gated(&weights, &self.dimensions(), Activation::Silu, residual)
-    }
-
-    fn tie_word_embeddings(&self) -> Option<bool> {
-        Some(false)
+        let residual = self.sandwich("post_attention_layernorm", "post_mlp_layernorm", weights)?;
+        Mlp::fused_gated(self, &weights.child("mlp"), Activation::Silu, residual)
     }
 }

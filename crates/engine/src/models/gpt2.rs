@@ -1,14 +1,13 @@
 //! GPT-2: as StarCoder with a key and value head per query head. Unconverted checkpoints have transposed weights.
 
-use mlxm_kernels::{Activation, Norm};
+use mlxm_kernels::Activation;
 use serde::Deserialize;
 use serde_json::{Map, Value};
 
 use super::gpt_bigcode;
 use crate::checkpoint::{Scope, Weights, parse_fields};
 use crate::error::LoadError;
-use crate::forward::Dimensions;
-use crate::nn::{Attention, Decoder, DecoderModel, DecoderNames, Mlp};
+use crate::nn::{Attention, Decoder, DecoderModel, DecoderNames, Mlp, Shape};
 
 /// The modules of a layer that unconverted checkpoints transpose.
 const TRANSPOSED: [&str; 4] = ["attn.c_attn", "attn.c_proj", "mlp.c_fc", "mlp.c_proj"];
@@ -41,16 +40,12 @@ impl TryFrom<Map<String, Value>> for Config {
 }
 
 impl DecoderModel for Config {
-    fn dimensions(&self) -> Dimensions {
-        self.gpt.dimensions()
+    fn shape(&self) -> Shape {
+        self.gpt.shape()
     }
 
     fn size_key(&self, name: &'static str) -> &'static str {
         self.gpt.size_key(name)
-    }
-
-    fn norm(&self, name: &str, weights: &Scope<'_>) -> Result<Norm, LoadError> {
-        self.gpt.norm(name, weights)
     }
 
     fn attention(&self, layer: usize, weights: &Scope<'_>) -> Result<Attention, LoadError> {

@@ -1,26 +1,19 @@
 //! StarCoder (GPT-BigCode): learned positions, layer norms, one key and value head, an MLP without a gate.
 
-use mlxm_kernels::{Activation, Norm};
+use mlxm_kernels::Activation;
 use serde::Deserialize;
 
 use super::defaults;
 use crate::checkpoint::Scope;
 use crate::error::LoadError;
-use crate::forward::Dimensions;
 use crate::nn::{
     Attention, AttentionBias, AttentionNames, Decoder, DecoderConfig, DecoderModel, DecoderNames,
-    Embedding, Mlp, MlpInputNames, MlpNames, QkvNames, Residual,
+    Embedding, Mlp, MlpNames, NormKind, Shape,
 };
 
-const ATTENTION: AttentionNames = AttentionNames {
-    qkv: QkvNames::Fused("c_attn"),
-    o: "c_proj",
-};
+const ATTENTION: AttentionNames = AttentionNames::fused("c_attn", "c_proj");
 
-const MLP: MlpNames = MlpNames {
-    input: MlpInputNames::Ungated("c_fc"),
-    down: "c_proj",
-};
+const MLP: MlpNames = MlpNames::ungated("c_fc", "c_proj");
 
 /// `config.json` of a GPT-BigCode checkpoint.
 #[derive(Debug, Clone, Deserialize)]
@@ -68,39 +61,30 @@ impl Default for Variant {
 }
 
 impl DecoderModel for Config {
-    fn dimensions(&self) -> Dimensions {
-        let decoder = DecoderConfig {
-            vocab_size: self.vocab_size,
-            hidden_size: self.n_embd,
-            intermediate_size: self.n_inner,
-            num_hidden_layers: self.n_layer,
-            num_attention_heads: self.n_head,
-        };
+    fn shape(&self) -> Shape {
+        let (width, layers, heads) = (self.n_embd, self.n_layer, self.n_head);
+        let decoder = DecoderConfig::new(self.vocab_size, width, self.n_inner, layers, heads);
         let kv_heads = self.multi_query.then_some(1);
-        decoder.dimensions(kv_heads, None, Some(self.n_positions))
+        let dimensions = decoder.dimensions(kv_heads, None, self.n_positions);
+        Shape::new(dimensions, NormKind::Layer(self.layer_norm_epsilon))
     }
 
     fn size_key(&self, name: &'static str) -> &'static str {
         defaults::gpt_size_key(name)
     }
 
-    fn norm(&self, name: &str, weights: &Scope<'_>) -> Result<Norm, LoadError> {
-        weights.layer_norm(name, self.n_embd, self.layer_norm_epsilon)
-    }
-
     fn attention(&self, layer: usize, weights: &Scope<'_>) -> Result<Attention, LoadError> {
-        let dims = self.dimensions().attention;
-        let residual = Residual::pre_norm(self.norm("ln_1", weights)?);
+        let residual = self.pre_norm("ln_1", weights)?;
         let weights = weights.child("attn");
         let bias = AttentionBias::all_if(self.attention_bias);
-        Attention::load_named(layer, &weights, ATTENTION, dims, bias, residual)
+        Attention::load_named(self, layer, &weights, ATTENTION, bias, residual)
     }
 
     fn mlp(&self, weights: &Scope<'_>) -> Result<Mlp, LoadError> {
-        let residual = Residual::pre_norm(self.norm("ln_2", weights)?);
-        let (weights, dimensions) = (weights.child("mlp"), self.dimensions());
+        let residual = self.pre_norm("ln_2", weights)?;
+        let weights = weights.child("mlp");
         let (bias, activation) = (self.mlp_bias, self.variant.activation);
-        Mlp::load(&weights, MLP, &dimensions, bias, activation, residual)
+        Mlp::load(self, &weights, MLP, bias, activation, residual)
     }
 
     fn tie_word_embeddings(&self) -> Option<bool> {
@@ -110,10 +94,7 @@ impl DecoderModel for Config {
     fn names(&self) -> DecoderNames {
         DecoderNames {
             model: self.variant.model,
-            embed_tokens: "wte",
-            layers: "h",
-            norm: "ln_f",
-            ..DecoderNames::default()
+            ..DecoderNames::GPT2
         }
     }
 

@@ -1,26 +1,19 @@
 //! GPT-NeoX and Pythia: attention and MLP in parallel, each after its own layer norm, partial RoPE, biases everywhere but in the LM
 //! head.
 
-use mlxm_kernels::{Activation, Norm};
+use mlxm_kernels::Activation;
 use serde::Deserialize;
 
 use crate::checkpoint::{Scope, Weights};
 use crate::error::LoadError;
-use crate::forward::Dimensions;
 use crate::nn::{
     Attention, AttentionBias, AttentionNames, DecoderConfig, DecoderModel, DecoderNames, Mlp,
-    MlpInputNames, MlpNames, QkvNames, Residual, RopeConfig,
+    MlpNames, NormKind, RopeConfig, Shape,
 };
 
-const ATTENTION: AttentionNames = AttentionNames {
-    qkv: QkvNames::FusedByGroup("query_key_value"),
-    o: "dense",
-};
+const ATTENTION: AttentionNames = AttentionNames::fused_by_group("query_key_value", "dense");
 
-const MLP: MlpNames = MlpNames {
-    input: MlpInputNames::Ungated("dense_h_to_4h"),
-    down: "dense_4h_to_h",
-};
+const MLP: MlpNames = MlpNames::ungated("dense_h_to_4h", "dense_4h_to_h");
 
 /// `config.json` of a GPT-NeoX checkpoint.
 #[derive(Debug, Clone, Deserialize)]
@@ -42,51 +35,32 @@ fn default_use_parallel_residual() -> bool {
 }
 
 impl DecoderModel for Config {
-    fn dimensions(&self) -> Dimensions {
-        let decoder = DecoderConfig {
-            vocab_size: self.vocab_size,
-            hidden_size: self.hidden_size,
-            intermediate_size: self.hidden_size.saturating_mul(4),
-            num_hidden_layers: self.num_hidden_layers,
-            num_attention_heads: self.num_attention_heads,
-        };
-        decoder.dimensions(None, None, Some(self.max_position_embeddings))
-    }
-
-    fn norm(&self, name: &str, weights: &Scope<'_>) -> Result<Norm, LoadError> {
-        weights.layer_norm(name, self.hidden_size, self.layer_norm_eps)
+    fn shape(&self) -> Shape {
+        let (width, layers) = (self.hidden_size, self.num_hidden_layers);
+        let (mlp, heads) = (width.saturating_mul(4), self.num_attention_heads);
+        let decoder = DecoderConfig::new(self.vocab_size, width, mlp, layers, heads);
+        let dimensions = decoder.dimensions(None, None, self.max_position_embeddings);
+        Shape::new(dimensions, NormKind::Layer(self.layer_norm_eps))
     }
 
     fn attention(&self, layer: usize, weights: &Scope<'_>) -> Result<Attention, LoadError> {
-        let dims = self.dimensions().attention;
-        let rotated = (dims.head_dim as f64 * self.rotary_pct) as usize;
+        let rotated = self.rotated(self.rotary_pct);
         let rope = RopeConfig::new(rotated, self.rotary_emb_base).build(weights)?;
-        let residual = Residual::pre_norm(self.norm("input_layernorm", weights)?);
+        let residual = self.pre_norm("input_layernorm", weights)?;
         let weights = weights.child("attention");
         let bias = AttentionBias::All;
-        let attention = Attention::load_named(layer, &weights, ATTENTION, dims, bias, residual)?;
+        let attention = Attention::load_named(self, layer, &weights, ATTENTION, bias, residual)?;
         Ok(attention.with_rope(rope))
     }
 
     fn mlp(&self, weights: &Scope<'_>) -> Result<Mlp, LoadError> {
-        let residual = Residual::pre_norm(self.norm("post_attention_layernorm", weights)?);
-        let (weights, dimensions) = (weights.child("mlp"), self.dimensions());
-        Mlp::load(
-            &weights,
-            MLP,
-            &dimensions,
-            true,
-            Activation::GeluTanh,
-            residual,
-        )
+        let residual = self.pre_norm("post_attention_layernorm", weights)?;
+        let weights = weights.child("mlp");
+        Mlp::with_biases(self, &weights, MLP, Activation::GeluTanh, residual)
     }
 
     fn parallel_residual(&self) -> bool {
         self.use_parallel_residual
-    }
-
-    fn tie_word_embeddings(&self) -> Option<bool> {
-        Some(false)
     }
 
     fn names(&self) -> DecoderNames {

@@ -1,27 +1,20 @@
 //! GPT-J: attention without biases and MLP in parallel after one layer norm, partial RoPE of adjacent pairs, an LM head with a
 //! bias.
 
-use mlxm_kernels::{Activation, Linear, Norm};
+use mlxm_kernels::Activation;
 use serde::Deserialize;
 
 use super::defaults;
 use crate::checkpoint::{Scope, Weights};
 use crate::error::LoadError;
-use crate::forward::Dimensions;
 use crate::nn::{
     Attention, AttentionBias, AttentionNames, DecoderConfig, DecoderModel, DecoderNames, Mlp,
-    MlpInputNames, MlpNames, Residual, RopeConfig,
+    MlpNames, NormKind, RopeConfig, Shape,
 };
 
-const ATTENTION: AttentionNames = AttentionNames {
-    o: "out_proj",
-    ..AttentionNames::SEPARATE
-};
+const ATTENTION: AttentionNames = AttentionNames::SEPARATE.with_output("out_proj");
 
-const MLP: MlpNames = MlpNames {
-    input: MlpInputNames::Ungated("fc_in"),
-    down: "fc_out",
-};
+const MLP: MlpNames = MlpNames::ungated("fc_in", "fc_out");
 
 /// `config.json` of a GPT-J checkpoint. The defaults are the sizes of the 6B model.
 #[derive(Debug, Clone, Deserialize)]
@@ -52,15 +45,12 @@ impl Default for Config {
 }
 
 impl DecoderModel for Config {
-    fn dimensions(&self) -> Dimensions {
-        let decoder = DecoderConfig {
-            vocab_size: self.vocab_size,
-            hidden_size: self.n_embd,
-            intermediate_size: self.n_embd.saturating_mul(4),
-            num_hidden_layers: self.n_layer,
-            num_attention_heads: self.n_head,
-        };
-        decoder.dimensions(None, None, Some(self.n_positions))
+    fn shape(&self) -> Shape {
+        let (width, layers, heads) = (self.n_embd, self.n_layer, self.n_head);
+        let mlp = width.saturating_mul(4);
+        let decoder = DecoderConfig::new(self.vocab_size, width, mlp, layers, heads);
+        let dimensions = decoder.dimensions(None, None, self.n_positions);
+        Shape::new(dimensions, NormKind::Layer(self.layer_norm_epsilon))
     }
 
     fn check(&self) -> Result<(), String> {
@@ -78,59 +68,40 @@ impl DecoderModel for Config {
         defaults::gpt_size_key(name)
     }
 
-    fn norm(&self, name: &str, weights: &Scope<'_>) -> Result<Norm, LoadError> {
-        weights.layer_norm(name, self.n_embd, self.layer_norm_epsilon)
-    }
-
     fn attention(&self, layer: usize, weights: &Scope<'_>) -> Result<Attention, LoadError> {
         let dims = self.dimensions().attention;
         let rotated = match self.rotary_dim {
             0 => dims.head_dim,
             rotated => rotated,
         };
-        let rope = RopeConfig {
-            traditional: true,
-            ..RopeConfig::new(rotated, defaults::rope_theta())
-        };
-        let rope = rope.build(weights)?;
-        let residual = Residual::pre_norm(self.norm("ln_1", weights)?);
+        let rope = RopeConfig::new(rotated, defaults::rope_theta())
+            .traditional(true)
+            .build(weights)?;
+        let residual = self.pre_norm("ln_1", weights)?;
         let weights = weights.child("attn");
         let bias = AttentionBias::None;
-        let attention = Attention::load_named(layer, &weights, ATTENTION, dims, bias, residual)?;
+        let attention = Attention::load_named(self, layer, &weights, ATTENTION, bias, residual)?;
         Ok(attention.with_rope(rope))
     }
 
     fn mlp(&self, weights: &Scope<'_>) -> Result<Mlp, LoadError> {
-        let residual = Residual::pre_norm(self.norm("ln_1", weights)?);
-        let (weights, dimensions) = (weights.child("mlp"), self.dimensions());
-        Mlp::load(
-            &weights,
-            MLP,
-            &dimensions,
-            true,
-            Activation::GeluTanh,
-            residual,
-        )
+        let residual = self.pre_norm("ln_1", weights)?;
+        let weights = weights.child("mlp");
+        Mlp::with_biases(self, &weights, MLP, Activation::GeluTanh, residual)
     }
 
     fn parallel_residual(&self) -> bool {
         true
     }
 
-    fn tie_word_embeddings(&self) -> Option<bool> {
-        Some(false)
-    }
-
-    fn lm_head(&self, weights: &Scope<'_>) -> Result<Linear, LoadError> {
-        weights.linear_with_bias("lm_head", self.n_embd, self.vocab_size)
+    fn lm_head_bias(&self) -> bool {
+        true
     }
 
     fn names(&self) -> DecoderNames {
         DecoderNames {
-            embed_tokens: "wte",
-            layers: "h",
-            norm: "ln_f",
-            ..DecoderNames::default()
+            model: "model",
+            ..DecoderNames::GPT2
         }
     }
 

@@ -1,24 +1,21 @@
 //! Granite: Llama with multipliers on embeddings, attention scores, residuals and logits.
 
-use mlxm_kernels::{Activation, Norm};
+use mlxm_kernels::Activation;
 use serde::Deserialize;
 
 use super::defaults;
 use crate::checkpoint::Scope;
 use crate::error::LoadError;
-use crate::forward::Dimensions;
 use crate::nn::{
-    Attention, AttentionBias, Decoder, DecoderConfig, DecoderModel, Mlp, Residual, RopeConfig,
-    RopeScaling,
+    Attention, AttentionBias, Decoder, DecoderModel, GroupedConfig, Mlp, Residual, RopeConfig,
+    RopeScaling, Shape,
 };
 
 /// `config.json` of a Granite checkpoint.
 #[derive(Debug, Clone, Deserialize)]
 pub struct Config {
     #[serde(flatten)]
-    pub(super) decoder: DecoderConfig,
-    pub(super) num_key_value_heads: usize,
-    pub(super) rms_norm_eps: f64,
+    pub(super) sizes: GroupedConfig,
     pub(super) max_position_embeddings: Option<usize>,
     pub(super) embedding_multiplier: f32,
     pub(super) attention_multiplier: f32,
@@ -45,41 +42,27 @@ impl Config {
 }
 
 impl DecoderModel for Config {
-    fn dimensions(&self) -> Dimensions {
-        self.decoder.dimensions(
-            Some(self.num_key_value_heads),
-            None,
-            self.max_position_embeddings,
-        )
-    }
-
-    fn norm(&self, name: &str, weights: &Scope<'_>) -> Result<Norm, LoadError> {
-        weights.rms_norm(name, self.decoder.hidden_size, self.rms_norm_eps)
+    fn shape(&self) -> Shape {
+        self.sizes.shape(self.max_position_embeddings)
     }
 
     fn attention(&self, layer: usize, weights: &Scope<'_>) -> Result<Attention, LoadError> {
-        let dims = self.dimensions().attention;
-        let rope = RopeConfig {
-            traditional: self.rope_traditional,
-            scaling: self.rope_scaling.as_ref(),
-            max_position_embeddings: self.max_position_embeddings,
-            ..RopeConfig::new(dims.head_dim, self.rope_theta)
-        };
-        let rope = rope.build(weights)?;
+        let rope = RopeConfig::new(self.head_dim(), self.rope_theta)
+            .traditional(self.rope_traditional)
+            .scaled(self.rope_scaling.as_ref(), self.max_position_embeddings)
+            .build(weights)?;
         let residual = self.residual("input_layernorm", weights)?;
         let weights = weights.child("self_attn");
         let bias = AttentionBias::all_if(self.attention_bias);
-        Ok(Attention::load(layer, &weights, dims, bias, residual)?
+        Ok(Attention::load(self, layer, &weights, bias, residual)?
             .with_scale(self.attention_multiplier)
             .with_rope(rope))
     }
 
     fn mlp(&self, weights: &Scope<'_>) -> Result<Mlp, LoadError> {
         let residual = self.residual("post_attention_layernorm", weights)?;
-        let weights = weights.child("mlp");
-        let (dimensions, bias) = (self.dimensions(), self.mlp_bias);
-        let activation = Activation::Silu;
-        Mlp::gated_with_optional_bias(&weights, &dimensions, bias, activation, residual)
+        let (weights, bias) = (weights.child("mlp"), self.mlp_bias);
+        Mlp::gated_with_optional_bias(self, &weights, bias, Activation::Silu, residual)
     }
 
     fn tie_word_embeddings(&self) -> Option<bool> {

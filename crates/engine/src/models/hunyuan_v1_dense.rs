@@ -1,26 +1,22 @@
 //! Hunyuan (dense): norms on the heads of queries and keys after RoPE, whose base depends on `alpha`.
 
-use mlxm_kernels::{Activation, Norm, QkNorms};
+use mlxm_kernels::{Activation, QkNorms};
 use serde::Deserialize;
 use serde_json::Value;
 
 use super::defaults;
 use crate::checkpoint::Scope;
 use crate::error::LoadError;
-use crate::forward::Dimensions;
 use crate::nn::{
-    Attention, AttentionBias, DecoderConfig, DecoderModel, Mlp, Residual, RopeConfig, RopeScaling,
+    Attention, AttentionBias, DecoderModel, GroupedConfig, Mlp, RopeConfig, RopeScaling, Shape,
 };
 
 /// `config.json` of a Hunyuan checkpoint.
 #[derive(Debug, Clone, Deserialize)]
 pub struct Config {
     #[serde(flatten)]
-    decoder: DecoderConfig,
-    num_key_value_heads: usize,
-    head_dim: Option<usize>,
-    rms_norm_eps: f64,
-    #[serde(default = "default_max_position_embeddings")]
+    sizes: GroupedConfig<usize, Option<usize>>,
+    #[serde(default = "defaults::max_position_embeddings")]
     max_position_embeddings: usize,
     #[serde(default)]
     attention_bias: bool,
@@ -32,10 +28,6 @@ pub struct Config {
     rope_scaling: RopeScaling,
     #[serde(default)]
     tie_word_embeddings: bool,
-}
-
-fn default_max_position_embeddings() -> usize {
-    32_768
 }
 
 fn default_use_qk_norm() -> bool {
@@ -60,20 +52,12 @@ impl Config {
 }
 
 impl DecoderModel for Config {
-    fn dimensions(&self) -> Dimensions {
-        self.decoder.dimensions(
-            Some(self.num_key_value_heads),
-            self.head_dim,
-            Some(self.max_position_embeddings),
-        )
+    fn shape(&self) -> Shape {
+        self.sizes.shape(self.max_position_embeddings)
     }
 
     fn check(&self) -> Result<(), String> {
         self.alpha().map(|_| ())
-    }
-
-    fn norm(&self, name: &str, weights: &Scope<'_>) -> Result<Norm, LoadError> {
-        weights.rms_norm(name, self.decoder.hidden_size, self.rms_norm_eps)
     }
 
     fn attention(&self, layer: usize, weights: &Scope<'_>) -> Result<Attention, LoadError> {
@@ -85,16 +69,16 @@ impl DecoderModel for Config {
         let width = dims.head_dim as f64;
         let base = self.rope_theta * alpha.powf(width / (width - 2.0));
         let rope = RopeConfig::new(dims.head_dim, base).build(weights)?;
-        let residual = Residual::pre_norm(self.norm("input_layernorm", weights)?);
+        let residual = self.pre_norm("input_layernorm", weights)?;
         let weights = weights.child("self_attn");
         let bias = AttentionBias::all_if(self.attention_bias);
-        let attention = Attention::load(layer, &weights, dims, bias, residual)?.with_rope(rope);
+        let attention = Attention::load(self, layer, &weights, bias, residual)?.with_rope(rope);
         if !self.use_qk_norm {
             return Ok(attention);
         }
         let norms = QkNorms {
-            q: weights.rms_norm("query_layernorm", dims.head_dim, self.rms_norm_eps)?,
-            k: weights.rms_norm("key_layernorm", dims.head_dim, self.rms_norm_eps)?,
+            q: weights.rms_norm("query_layernorm", dims.head_dim, self.sizes.rms_norm_eps)?,
+            k: weights.rms_norm("key_layernorm", dims.head_dim, self.sizes.rms_norm_eps)?,
         };
         Ok(attention
             .with_qk_norms(norms)
@@ -102,9 +86,8 @@ impl DecoderModel for Config {
     }
 
     fn mlp(&self, weights: &Scope<'_>) -> Result<Mlp, LoadError> {
-        let residual = Residual::pre_norm(self.norm("post_attention_layernorm", weights)?);
-        let weights = weights.child("mlp");
-        Mlp::gated(&weights, &self.dimensions(), Activation::Silu, residual)
+        let residual = self.pre_norm("post_attention_layernorm", weights)?;
+        Mlp::gated(self, &weights.child("mlp"), Activation::Silu, residual)
     }
 
     fn tie_word_embeddings(&self) -> Option<bool> {

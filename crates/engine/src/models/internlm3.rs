@@ -3,15 +3,13 @@
 use serde::Deserialize;
 
 use super::{defaults, llama};
-use crate::nn::{AttentionBias, DecoderConfig, RopeScaling};
+use crate::nn::{AttentionBias, GroupedConfig, RopeKeys};
 
 /// `config.json` of an `InternLM` 3 checkpoint.
 #[derive(Debug, Clone, Deserialize)]
 pub struct Config {
     #[serde(flatten)]
-    decoder: DecoderConfig,
-    num_key_value_heads: Option<usize>,
-    rms_norm_eps: f64,
+    sizes: GroupedConfig<Option<usize>>,
     #[serde(default = "defaults::max_position_embeddings")]
     max_position_embeddings: usize,
     /// Biases of the MLP.
@@ -20,11 +18,8 @@ pub struct Config {
     /// Biases of the attention, including its output projection.
     #[serde(default)]
     qkv_bias: AttentionBias,
-    #[serde(default = "defaults::rope_theta")]
-    rope_theta: f64,
-    #[serde(default)]
-    rope_traditional: bool,
-    rope_scaling: Option<RopeScaling>,
+    #[serde(flatten)]
+    rope: RopeKeys,
     #[serde(default)]
     tie_word_embeddings: bool,
 }
@@ -32,14 +27,11 @@ pub struct Config {
 impl From<Config> for llama::Config {
     fn from(config: Config) -> Self {
         Self {
-            num_key_value_heads: config.num_key_value_heads,
             max_position_embeddings: Some(config.max_position_embeddings),
             attention_bias: config.qkv_bias,
             mlp_bias: config.bias,
-            rope_traditional: config.rope_traditional,
-            rope_scaling: config.rope_scaling,
             tie_word_embeddings: config.tie_word_embeddings,
-            ..Self::new(config.decoder, config.rms_norm_eps, config.rope_theta)
+            ..Self::new(config.sizes, config.rope)
         }
     }
 }

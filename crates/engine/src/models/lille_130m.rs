@@ -3,7 +3,7 @@
 use serde::Deserialize;
 
 use super::llama;
-use crate::nn::{AttentionNames, DecoderConfig, DecoderNames, LayerNames, QkvNames};
+use crate::nn::{AttentionNames, DecoderConfig, DecoderNames, LayerNames, RopeKeys};
 
 /// `config.json` of a Lille checkpoint.
 #[derive(Debug, Clone, Deserialize)]
@@ -36,10 +36,7 @@ fn names() -> llama::Names {
         layer: LayerNames {
             input_norm: "attention.norm",
             attention: "attention",
-            attention_projections: AttentionNames {
-                qkv: QkvNames::Fused("qkv_proj"),
-                o: "out_proj",
-            },
+            attention_projections: AttentionNames::fused("qkv_proj", "out_proj"),
             post_attention_norm: "feed_forward.norm",
             mlp: "feed_forward",
             ..LayerNames::default()
@@ -56,20 +53,16 @@ fn names() -> llama::Names {
 
 impl From<Config> for llama::Config {
     fn from(config: Config) -> Self {
-        let decoder = DecoderConfig {
-            vocab_size: config.vocab_size,
-            hidden_size: config.n_embd,
-            intermediate_size: config.intermediate_size(),
-            num_hidden_layers: config.n_layer,
-            num_attention_heads: config.n_head,
-        };
+        let (width, mlp) = (config.n_embd, config.intermediate_size());
+        let (layers, heads) = (config.n_layer, config.n_head);
+        let decoder = DecoderConfig::new(config.vocab_size, width, mlp, layers, heads);
+        let sizes = decoder.grouped(config.n_kv_heads, None, config.layer_norm_eps);
+        let rope = RopeKeys::new(config.rope_theta).on_adjacent_pairs();
         Self {
-            num_key_value_heads: Some(config.n_kv_heads),
             max_position_embeddings: Some(config.block_size),
-            rope_traditional: true,
             tie_word_embeddings: true,
             names: names(),
-            ..Self::new(decoder, config.layer_norm_eps, config.rope_theta)
+            ..Self::new(sizes, rope)
         }
     }
 }

@@ -1,36 +1,29 @@
 //! Llama, and what is published with the same architecture (Mistral, SmolLM2 and many more). The configurations of models that
 //! differ from it in defaults, biases or names only are converted to that of Llama.
 
-use mlxm_kernels::{Activation, Linear, Norm};
+use mlxm_kernels::Activation;
 use serde::Deserialize;
 
 use super::defaults;
 use crate::checkpoint::Scope;
 use crate::error::LoadError;
-use crate::forward::Dimensions;
 use crate::nn::{
-    Attention, AttentionBias, DecoderConfig, DecoderModel, DecoderNames, LayerNames, Mlp, Residual,
-    RopeConfig, RopeScaling,
+    Attention, AttentionBias, DecoderModel, DecoderNames, GroupedConfig, LayerNames, Mlp, RopeKeys,
+    Shape,
 };
 
 /// `config.json` of a Llama checkpoint.
 #[derive(Debug, Clone, Deserialize)]
 pub struct Config {
     #[serde(flatten)]
-    pub(super) decoder: DecoderConfig,
-    pub(super) num_key_value_heads: Option<usize>,
-    pub(super) head_dim: Option<usize>,
-    pub(super) rms_norm_eps: f64,
+    pub(super) sizes: GroupedConfig<Option<usize>, Option<usize>>,
     pub(super) max_position_embeddings: Option<usize>,
     #[serde(default)]
     pub(super) attention_bias: AttentionBias,
     #[serde(default)]
     pub(super) mlp_bias: bool,
-    #[serde(default = "defaults::rope_theta")]
-    pub(super) rope_theta: f64,
-    #[serde(default)]
-    pub(super) rope_traditional: bool,
-    pub(super) rope_scaling: Option<RopeScaling>,
+    #[serde(flatten)]
+    pub(super) rope: RopeKeys,
     #[serde(default = "defaults::tie_word_embeddings")]
     pub(super) tie_word_embeddings: bool,
     pub(super) layer_types: Option<Vec<String>>,
@@ -55,19 +48,18 @@ pub struct Names {
 }
 
 impl Config {
-    /// A model without biases, with full attention, RoPE without scaling and an untied LM head.
-    pub(super) fn new(decoder: DecoderConfig, rms_norm_eps: f64, rope_theta: f64) -> Self {
+    /// A model without biases, with full attention and an untied LM head.
+    pub(super) fn new<K, D>(sizes: GroupedConfig<K, D>, rope: RopeKeys) -> Self
+    where
+        K: Copy + Into<Option<usize>>,
+        D: Copy + Into<Option<usize>>,
+    {
         Self {
-            decoder,
-            num_key_value_heads: None,
-            head_dim: None,
-            rms_norm_eps,
+            sizes: sizes.optional(),
             max_position_embeddings: None,
             attention_bias: AttentionBias::None,
             mlp_bias: false,
-            rope_theta,
-            rope_traditional: false,
-            rope_scaling: None,
+            rope,
             tie_word_embeddings: false,
             layer_types: None,
             sliding_window: None,
@@ -79,12 +71,8 @@ impl Config {
 }
 
 impl DecoderModel for Config {
-    fn dimensions(&self) -> Dimensions {
-        self.decoder.dimensions(
-            self.num_key_value_heads,
-            self.head_dim,
-            self.max_position_embeddings,
-        )
+    fn shape(&self) -> Shape {
+        self.sizes.shape(self.max_position_embeddings)
     }
 
     /// Only layers marked `sliding_attention` have a window, even if the configuration states one.
@@ -99,28 +87,18 @@ impl DecoderModel for Config {
         found.map_or(name, |(_, key)| key)
     }
 
-    fn norm(&self, name: &str, weights: &Scope<'_>) -> Result<Norm, LoadError> {
-        weights.rms_norm(name, self.decoder.hidden_size, self.rms_norm_eps)
-    }
-
     fn attention(&self, layer: usize, weights: &Scope<'_>) -> Result<Attention, LoadError> {
-        let dims = self.dimensions().attention;
         let rotated = match self.partial_rotary_factor {
-            Some(factor) => (dims.head_dim as f64 * factor) as usize,
-            None => dims.head_dim,
+            Some(factor) => self.rotated(factor),
+            None => self.head_dim(),
         };
-        let rope = RopeConfig {
-            traditional: self.rope_traditional,
-            scaling: self.rope_scaling.as_ref(),
-            max_position_embeddings: self.max_position_embeddings,
-            ..RopeConfig::new(rotated, self.rope_theta)
-        };
-        let rope = rope.build(weights)?;
+        let context = self.max_position_embeddings;
+        let rope = self.rope.config(rotated, context).build(weights)?;
         let names = self.names.layer;
-        let residual = Residual::pre_norm(self.norm(names.input_norm, weights)?);
+        let residual = self.pre_norm(names.input_norm, weights)?;
         let weights = weights.child(names.attention);
         let (projections, bias) = (names.attention_projections, self.attention_bias);
-        let attention = Attention::load_named(layer, &weights, projections, dims, bias, residual)?;
+        let attention = Attention::load_named(self, layer, &weights, projections, bias, residual)?;
         Ok(attention
             .with_sliding_window(self.sliding_window(layer))
             .with_rope(rope))
@@ -128,16 +106,15 @@ impl DecoderModel for Config {
 
     fn mlp(&self, weights: &Scope<'_>) -> Result<Mlp, LoadError> {
         let names = self.names.layer;
-        let residual = Residual::pre_norm(self.norm(names.post_attention_norm, weights)?);
+        let residual = self.pre_norm(names.post_attention_norm, weights)?;
         let weights = weights.child(names.mlp);
-        let (dimensions, bias) = (self.dimensions(), self.mlp_bias);
-        let (projections, activation) = (names.mlp_projections, Activation::Silu);
+        let (projections, bias) = (names.mlp_projections, self.mlp_bias);
         Mlp::load(
+            self,
             &weights,
             projections,
-            &dimensions,
             bias,
-            activation,
+            Activation::Silu,
             residual,
         )
     }
@@ -146,10 +123,8 @@ impl DecoderModel for Config {
         Some(self.tie_word_embeddings)
     }
 
-    fn lm_head(&self, weights: &Scope<'_>) -> Result<Linear, LoadError> {
-        let (name, sizes) = (self.names.decoder.lm_head, self.decoder);
-        let (inputs, outputs) = (sizes.hidden_size, sizes.vocab_size);
-        weights.linear_with_optional_bias(name, inputs, outputs, self.lm_head_bias)
+    fn lm_head_bias(&self) -> bool {
+        self.lm_head_bias
     }
 
     fn names(&self) -> DecoderNames {

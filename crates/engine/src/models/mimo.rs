@@ -3,22 +3,17 @@
 use serde::Deserialize;
 
 use super::{defaults, llama};
-use crate::nn::{AttentionBias, DecoderConfig, RopeScaling};
+use crate::nn::{AttentionBias, GroupedConfig, RopeKeys};
 
 /// `config.json` of a `MiMo` checkpoint.
 #[derive(Debug, Clone, Deserialize)]
 pub struct Config {
     #[serde(flatten)]
-    decoder: DecoderConfig,
-    num_key_value_heads: usize,
-    rms_norm_eps: f64,
+    sizes: GroupedConfig,
     #[serde(default = "defaults::max_position_embeddings")]
     max_position_embeddings: usize,
-    #[serde(default = "defaults::rope_theta")]
-    rope_theta: f64,
-    #[serde(default)]
-    rope_traditional: bool,
-    rope_scaling: Option<RopeScaling>,
+    #[serde(flatten)]
+    rope: RopeKeys,
     #[serde(default)]
     tie_word_embeddings: bool,
 }
@@ -26,13 +21,10 @@ pub struct Config {
 impl From<Config> for llama::Config {
     fn from(config: Config) -> Self {
         Self {
-            num_key_value_heads: Some(config.num_key_value_heads),
             max_position_embeddings: Some(config.max_position_embeddings),
             attention_bias: AttentionBias::Qkv,
-            rope_traditional: config.rope_traditional,
-            rope_scaling: config.rope_scaling,
             tie_word_embeddings: config.tie_word_embeddings,
-            ..Self::new(config.decoder, config.rms_norm_eps, config.rope_theta)
+            ..Self::new(config.sizes, config.rope)
         }
     }
 }

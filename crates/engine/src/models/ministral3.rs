@@ -1,13 +1,12 @@
 //! Ministral 3: Llama with queries that are scaled by their position.
 
-use mlxm_kernels::{Norm, QueryScaling};
+use mlxm_kernels::QueryScaling;
 use serde::Deserialize;
 
 use super::llama;
 use crate::checkpoint::Scope;
 use crate::error::LoadError;
-use crate::forward::Dimensions;
-use crate::nn::{Attention, DecoderModel, Mlp};
+use crate::nn::{Attention, DecoderModel, Mlp, Shape};
 
 /// `config.json` of a Ministral 3 checkpoint. `rope_theta` and `rope_scaling` of Llama are in `rope_parameters`, too.
 #[derive(Debug, Clone, Deserialize)]
@@ -24,8 +23,8 @@ struct RopeParameters {
 }
 
 impl DecoderModel for Config {
-    fn dimensions(&self) -> Dimensions {
-        self.llama.dimensions()
+    fn shape(&self) -> Shape {
+        self.llama.shape()
     }
 
     fn sliding_window(&self, layer: usize) -> Option<usize> {
@@ -40,10 +39,6 @@ impl DecoderModel for Config {
         Err(format!(
             "`rope_parameters.original_max_position_embeddings` must be positive, not {length}"
         ))
-    }
-
-    fn norm(&self, name: &str, weights: &Scope<'_>) -> Result<Norm, LoadError> {
-        self.llama.norm(name, weights)
     }
 
     fn attention(&self, layer: usize, weights: &Scope<'_>) -> Result<Attention, LoadError> {

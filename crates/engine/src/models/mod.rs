@@ -60,6 +60,7 @@ mod unsupported;
 use std::fmt::Display;
 
 use serde::de::DeserializeOwned;
+use serde_json::Value;
 pub use unsupported::Unsupported;
 
 use crate::checkpoint::{CheckpointConfig, check_key_types, parse_fields};
@@ -71,7 +72,9 @@ type ReadConfig = fn(&CheckpointConfig) -> Result<Box<dyn ModelConfig>, LoadErro
 /// Models by `model_type`.
 const MODELS: &[(&str, ReadConfig)] = &[
     ("apertus", read::<apertus::Config>),
-    ("cohere", read::<cohere::Config>),
+    ("cohere", |config| {
+        read_with::<cohere::Config>(config, cohere::defaults())
+    }),
     ("cohere2", read::<cohere2::Config>),
     ("ernie4_5", read_as::<ernie4_5::Config, llama::Config>),
     ("exaone", read_as::<exaone::Config, llama::Config>),
@@ -79,7 +82,9 @@ const MODELS: &[(&str, ReadConfig)] = &[
     ("gemma", read::<gemma::Config>),
     ("gemma2", read::<gemma2::Config>),
     ("gemma3", gemma3::read),
-    ("gemma3_text", read::<gemma3_text::Config>),
+    ("gemma3_text", |config| {
+        read_with::<gemma3_text::Config>(config, gemma3_text::defaults())
+    }),
     ("glm", read_as::<glm::Config, llama::Config>),
     ("glm4", read::<glm4::Config>),
     ("gpt2", read::<gpt2::Config>),
@@ -104,13 +109,17 @@ const MODELS: &[(&str, ReadConfig)] = &[
     ("olmo2", read::<olmo2::Config>),
     ("olmo3", read::<olmo3::Config>),
     ("openelm", read::<openelm::Config>),
-    ("phi", read::<phi::Config>),
+    ("phi", |config| {
+        read_with::<phi::Config>(config, phi::defaults())
+    }),
     ("phi3", read::<phi3::Config>),
     ("pixtral", pixtral::read),
     ("plamo", read::<plamo::Config>),
-    ("plamo3", read::<plamo3::Config>),
+    ("plamo3", |config| {
+        read_with::<plamo3::Config>(config, plamo3::defaults())
+    }),
     ("qwen", read_as::<qwen::Config, llama::Config>),
-    ("qwen2", read::<qwen2::Config>),
+    ("qwen2", read_as::<qwen2::Config, llama::Config>),
     ("qwen2_vl", qwen2_vl::read),
     ("qwen3", read::<qwen3::Config>),
     ("qwen3_vl", qwen3_vl::read),
@@ -118,7 +127,9 @@ const MODELS: &[(&str, ReadConfig)] = &[
     ("smollm3", read::<smollm3::Config>),
     ("spark2_5", read::<spark2_5::Config>),
     ("stablelm", read::<stablelm::Config>),
-    ("starcoder2", read::<starcoder2::Config>),
+    ("starcoder2", |config| {
+        read_with::<starcoder2::Config>(config, starcoder2::defaults())
+    }),
     ("telechat3", read_as::<telechat3::Config, llama::Config>),
 ];
 
@@ -176,6 +187,16 @@ fn read<C: ModelConfig + DeserializeOwned + 'static>(
     config: &CheckpointConfig,
 ) -> Result<Box<dyn ModelConfig>, LoadError> {
     read_as::<C, C>(config)
+}
+
+/// Reads a configuration whose absent keys have the values of `defaults`.
+fn read_with<C: ModelConfig + DeserializeOwned + 'static>(
+    config: &CheckpointConfig,
+    defaults: Value,
+) -> Result<Box<dyn ModelConfig>, LoadError> {
+    let mut config = config.clone();
+    defaults::fill(&mut config.values, defaults);
+    read::<C>(&config)
 }
 
 /// Reads a configuration that is converted to that of another model.
@@ -236,7 +257,7 @@ mod tests {
     }
 
     /// The problem with a configuration of a tiny model after `changes`.
-    fn problem(model_type: &str, changes: serde_json::Value) -> Option<String> {
+    fn problem(model_type: &str, changes: Value) -> Option<String> {
         let mut values = json!({
             "hidden_size": 64, "intermediate_size": 64, "num_hidden_layers": 4, "num_attention_heads": 2,
             "num_key_value_heads": 1, "head_dim": 32, "vocab_size": 96, "max_position_embeddings": 64,

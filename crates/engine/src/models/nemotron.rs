@@ -1,16 +1,15 @@
 //! Nemotron: layer norms whose weights are stored as offsets from one, partial RoPE, an MLP without a gate and with squared ReLU.
 
-use mlxm_kernels::{Activation, Norm};
+use mlxm_kernels::Activation;
 use serde::Deserialize;
 use serde_json::Value;
 
 use super::defaults;
 use crate::checkpoint::Scope;
 use crate::error::LoadError;
-use crate::forward::Dimensions;
 use crate::nn::{
-    Attention, AttentionBias, DecoderConfig, DecoderModel, Mlp, MlpNames, Residual, RopeConfig,
-    RopeScaling,
+    Attention, AttentionBias, DecoderConfig, DecoderModel, Mlp, MlpNames, NormKind, RopeConfig,
+    RopeScaling, Shape,
 };
 
 /// `config.json` of a Nemotron checkpoint.
@@ -40,12 +39,11 @@ fn default_partial_rotary_factor() -> f64 {
 }
 
 impl DecoderModel for Config {
-    fn dimensions(&self) -> Dimensions {
-        self.decoder.dimensions(
-            Some(self.num_key_value_heads),
-            self.head_dim.filter(|head_dim| *head_dim > 0),
-            self.max_position_embeddings,
-        )
+    fn shape(&self) -> Shape {
+        let (kv_heads, context) = (self.num_key_value_heads, self.max_position_embeddings);
+        let head_dim = self.head_dim.filter(|head_dim| *head_dim > 0);
+        let dimensions = self.decoder.dimensions(kv_heads, head_dim, context);
+        Shape::new(dimensions, NormKind::LayerPlusOne(self.norm_eps))
     }
 
     fn check(&self) -> Result<(), String> {
@@ -63,36 +61,22 @@ impl DecoderModel for Config {
         Ok(())
     }
 
-    fn norm(&self, name: &str, weights: &Scope<'_>) -> Result<Norm, LoadError> {
-        weights.layer_norm_plus_one(name, self.decoder.hidden_size, self.norm_eps)
-    }
-
     fn attention(&self, layer: usize, weights: &Scope<'_>) -> Result<Attention, LoadError> {
-        let dims = self.dimensions().attention;
-        let rotated = (dims.head_dim as f64 * self.partial_rotary_factor) as usize;
-        let rope = RopeConfig {
-            scaling: self.rope_scaling.as_ref(),
-            ..RopeConfig::new(rotated, self.rope_theta)
-        };
-        let rope = rope.build(weights)?;
-        let residual = Residual::pre_norm(self.norm("input_layernorm", weights)?);
+        let rotated = self.rotated(self.partial_rotary_factor);
+        let rope = RopeConfig::new(rotated, self.rope_theta)
+            .scaled(self.rope_scaling.as_ref(), None)
+            .build(weights)?;
+        let residual = self.pre_norm("input_layernorm", weights)?;
         let weights = weights.child("self_attn");
         let bias = AttentionBias::all_if(self.attention_bias);
-        Ok(Attention::load(layer, &weights, dims, bias, residual)?.with_rope(rope))
+        Ok(Attention::load(self, layer, &weights, bias, residual)?.with_rope(rope))
     }
 
     fn mlp(&self, weights: &Scope<'_>) -> Result<Mlp, LoadError> {
-        let residual = Residual::pre_norm(self.norm("post_attention_layernorm", weights)?);
-        let (weights, dimensions) = (weights.child("mlp"), self.dimensions());
-        let (names, activation) = (MlpNames::UNGATED, Activation::Relu2);
-        Mlp::load(
-            &weights,
-            names,
-            &dimensions,
-            self.mlp_bias,
-            activation,
-            residual,
-        )
+        let residual = self.pre_norm("post_attention_layernorm", weights)?;
+        let weights = weights.child("mlp");
+        let (names, bias) = (MlpNames::UNGATED, self.mlp_bias);
+        Mlp::load(self, &weights, names, bias, Activation::Relu2, residual)
     }
 
     fn tie_word_embeddings(&self) -> Option<bool> {

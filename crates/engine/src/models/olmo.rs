@@ -1,21 +1,17 @@
 //! OLMo: Llama with layer norms without parameters, one projection for queries, keys and values, and one for up and gate.
 
-use mlxm_kernels::{Activation, Norm};
+use mlxm_kernels::Activation;
 use serde::Deserialize;
 
 use super::defaults;
 use crate::checkpoint::Scope;
 use crate::error::LoadError;
-use crate::forward::Dimensions;
 use crate::nn::{
     Attention, AttentionBias, AttentionNames, DecoderConfig, DecoderModel, DecoderNames, Mlp,
-    MlpInputNames, MlpNames, QkvNames, Residual, RopeConfig,
+    MlpInputNames, MlpNames, NormKind, RopeConfig, Shape,
 };
 
-const ATTENTION: AttentionNames = AttentionNames {
-    qkv: QkvNames::Fused("att_proj"),
-    o: "attn_out",
-};
+const ATTENTION: AttentionNames = AttentionNames::fused("att_proj", "attn_out");
 
 const MLP: MlpNames = MlpNames {
     input: MlpInputNames::FusedUpGate("ff_proj"),
@@ -63,15 +59,12 @@ impl Config {
 }
 
 impl DecoderModel for Config {
-    fn dimensions(&self) -> Dimensions {
-        let decoder = DecoderConfig {
-            vocab_size: self.embedding_size,
-            hidden_size: self.d_model,
-            intermediate_size: self.mlp_hidden_size() / 2,
-            num_hidden_layers: self.n_layers,
-            num_attention_heads: self.n_heads,
-        };
-        decoder.dimensions(None, None, self.max_sequence_length)
+    fn shape(&self) -> Shape {
+        let (width, layers, heads) = (self.d_model, self.n_layers, self.n_heads);
+        let mlp = self.mlp_hidden_size() / 2;
+        let decoder = DecoderConfig::new(self.embedding_size, width, mlp, layers, heads);
+        let dimensions = decoder.dimensions(None, None, self.max_sequence_length);
+        Shape::new(dimensions, NormKind::LayerWithoutWeight(LAYER_NORM_EPS))
     }
 
     fn check(&self) -> Result<(), String> {
@@ -102,27 +95,19 @@ impl DecoderModel for Config {
         }
     }
 
-    fn norm(&self, _name: &str, _weights: &Scope<'_>) -> Result<Norm, LoadError> {
-        Ok(Norm::layer_without_weight(LAYER_NORM_EPS))
-    }
-
     fn attention(&self, layer: usize, weights: &Scope<'_>) -> Result<Attention, LoadError> {
-        let dims = self.dimensions().attention;
-        let rope = RopeConfig {
-            traditional: self.rope_traditional,
-            ..RopeConfig::new(dims.head_dim, self.rope_theta)
-        };
-        let rope = rope.build(weights)?;
-        let residual = Residual::pre_norm(self.norm("att_norm", weights)?);
+        let rope = RopeConfig::new(self.head_dim(), self.rope_theta)
+            .traditional(self.rope_traditional)
+            .build(weights)?;
+        let residual = self.pre_norm("att_norm", weights)?;
         let bias = AttentionBias::None;
-        let attention = Attention::load_named(layer, weights, ATTENTION, dims, bias, residual)?;
+        let attention = Attention::load_named(self, layer, weights, ATTENTION, bias, residual)?;
         Ok(attention.with_rope(rope))
     }
 
     fn mlp(&self, weights: &Scope<'_>) -> Result<Mlp, LoadError> {
-        let residual = Residual::pre_norm(self.norm("ff_norm", weights)?);
-        let dimensions = self.dimensions();
-        Mlp::load(weights, MLP, &dimensions, false, Activation::Silu, residual)
+        let residual = self.pre_norm("ff_norm", weights)?;
+        Mlp::load(self, weights, MLP, false, Activation::Silu, residual)
     }
 
     fn tie_word_embeddings(&self) -> Option<bool> {

@@ -1,13 +1,11 @@
 //! OLMo 3: OLMo 2 with sliding windows in three layers of four. Only full attention is extended beyond the trained length.
 
-use mlxm_kernels::Norm;
 use serde::Deserialize;
 
 use super::olmo2;
 use crate::checkpoint::Scope;
 use crate::error::LoadError;
-use crate::forward::Dimensions;
-use crate::nn::{Attention, DecoderModel, Mlp};
+use crate::nn::{Attention, DecoderModel, Mlp, Shape};
 
 /// `config.json` of an OLMo 3 checkpoint.
 #[derive(Debug, Clone, Deserialize)]
@@ -22,8 +20,8 @@ pub struct Config {
 }
 
 impl DecoderModel for Config {
-    fn dimensions(&self) -> Dimensions {
-        self.olmo2.dimensions()
+    fn shape(&self) -> Shape {
+        self.olmo2.shape()
     }
 
     fn sliding_window(&self, layer: usize) -> Option<usize> {
@@ -56,15 +54,11 @@ impl DecoderModel for Config {
         }
     }
 
-    fn norm(&self, name: &str, weights: &Scope<'_>) -> Result<Norm, LoadError> {
-        self.olmo2.norm(name, weights)
-    }
-
     fn attention(&self, layer: usize, weights: &Scope<'_>) -> Result<Attention, LoadError> {
         match self.sliding_window(layer) {
             Some(window) => {
                 let mut olmo2 = self.olmo2.clone();
-                olmo2.rope_scaling = None;
+                olmo2.rope.rope_scaling = None;
                 let attention = olmo2.attention(layer, weights)?;
                 Ok(attention.with_sliding_window(Some(window)))
             }

@@ -10,7 +10,7 @@ use crate::error::LoadError;
 use crate::forward::{CacheLayer, Dimensions, Model, ModelConfig};
 use crate::nn::{
     AttentionNames, DecoderConfig, DecoderModel, DecoderNames, Layer, LayerNames, MlpInputNames,
-    MlpNames, QkvNames,
+    MlpNames, RopeKeys,
 };
 
 /// `config.json` of an OpenELM checkpoint.
@@ -56,10 +56,7 @@ const NAMES: llama::Names = llama::Names {
     layer: LayerNames {
         input_norm: "attn_norm",
         attention: "attn",
-        attention_projections: AttentionNames {
-            qkv: QkvNames::Fused("qkv_proj"),
-            o: "out_proj",
-        },
+        attention_projections: AttentionNames::fused("qkv_proj", "out_proj"),
         post_attention_norm: "ffn_norm",
         mlp: "ffn",
         mlp_projections: MlpNames {
@@ -90,20 +87,17 @@ impl Config {
     /// A Llama with the sizes of a layer, and `layers` layers of them.
     fn llama(&self, layer: usize, layers: usize) -> llama::Config {
         let heads = |list: &[usize]| list.get(layer).copied().unwrap_or(1);
-        let decoder = DecoderConfig {
-            vocab_size: self.vocab_size,
-            hidden_size: self.model_dim,
-            intermediate_size: self.intermediate_size(layer),
-            num_hidden_layers: layers,
-            num_attention_heads: heads(&self.num_query_heads),
-        };
+        let (width, mlp) = (self.model_dim, self.intermediate_size(layer));
+        let query_heads = heads(&self.num_query_heads);
+        let decoder = DecoderConfig::new(self.vocab_size, width, mlp, layers, query_heads);
+        let kv_heads = heads(&self.num_kv_heads);
+        let sizes = decoder.grouped(kv_heads, self.head_dim, self.rms_norm_eps);
+        let rope = RopeKeys::new(self.rope_freq_constant);
         llama::Config {
-            num_key_value_heads: Some(heads(&self.num_kv_heads)),
-            head_dim: Some(self.head_dim),
             max_position_embeddings: self.max_context_length,
             tie_word_embeddings: self.share_input_output_layers,
             names: NAMES,
-            ..llama::Config::new(decoder, self.rms_norm_eps, self.rope_freq_constant)
+            ..llama::Config::new(sizes, rope)
         }
     }
 

@@ -1,34 +1,27 @@
 //! Phi-3 and Phi-4: one fused projection for queries, keys and values, one for gate and up; partial RoPE.
 
-use mlxm_kernels::{Activation, Norm};
+use mlxm_kernels::Activation;
 use serde::Deserialize;
 use serde_json::Value;
 
-use super::defaults;
 use crate::checkpoint::Scope;
 use crate::error::LoadError;
-use crate::forward::Dimensions;
 use crate::nn::{
-    Attention, AttentionBias, AttentionNames, DecoderConfig, DecoderModel, Mlp, Residual,
-    RopeConfig, RopeScaling,
+    Attention, AttentionBias, AttentionNames, DecoderModel, GroupedConfig, Mlp, RopeConfig,
+    RopeKeys, RopeScaling, Shape,
 };
 
 /// `config.json` of a Phi-3 checkpoint.
 #[derive(Debug, Clone, Deserialize)]
 pub struct Config {
     #[serde(flatten)]
-    decoder: DecoderConfig,
-    num_key_value_heads: Option<usize>,
-    rms_norm_eps: f64,
+    sizes: GroupedConfig<Option<usize>>,
     #[serde(default = "default_max_position_embeddings")]
     max_position_embeddings: usize,
     #[serde(default = "default_original_max_position_embeddings")]
     original_max_position_embeddings: usize,
-    #[serde(default = "defaults::rope_theta")]
-    rope_theta: f64,
-    #[serde(default)]
-    rope_traditional: bool,
-    rope_scaling: Option<RopeScaling>,
+    #[serde(flatten)]
+    rope: RopeKeys,
     #[serde(default = "default_partial_rotary_factor")]
     partial_rotary_factor: f64,
     #[serde(default)]
@@ -50,7 +43,7 @@ fn default_partial_rotary_factor() -> f64 {
 impl Config {
     /// `rope_scaling` with the trained length, which Phi-3 states outside of it. As in mlx-lm, other types are ignored.
     fn rope_scaling(&self) -> Result<Option<RopeScaling>, String> {
-        let Some(scaling) = &self.rope_scaling else {
+        let Some(scaling) = &self.rope.rope_scaling else {
             return Ok(None);
         };
         let kind = scaling.get("type").or_else(|| scaling.get("rope_type"));
@@ -73,42 +66,29 @@ impl Config {
 }
 
 impl DecoderModel for Config {
-    fn dimensions(&self) -> Dimensions {
-        self.decoder.dimensions(
-            self.num_key_value_heads,
-            None,
-            Some(self.max_position_embeddings),
-        )
-    }
-
-    fn norm(&self, name: &str, weights: &Scope<'_>) -> Result<Norm, LoadError> {
-        weights.rms_norm(name, self.decoder.hidden_size, self.rms_norm_eps)
+    fn shape(&self) -> Shape {
+        self.sizes.shape(self.max_position_embeddings)
     }
 
     fn attention(&self, layer: usize, weights: &Scope<'_>) -> Result<Attention, LoadError> {
-        let dims = self.dimensions().attention;
         let scaling = self
             .rope_scaling()
             .map_err(|problem| weights.config_error(problem))?;
-        let rotated = (dims.head_dim as f64 * self.partial_rotary_factor) as usize;
-        let rope = RopeConfig {
-            traditional: self.rope_traditional,
-            scaling: scaling.as_ref(),
-            max_position_embeddings: Some(self.max_position_embeddings),
-            ..RopeConfig::new(rotated, self.rope_theta)
-        };
-        let rope = rope.build(weights)?;
-        let residual = Residual::pre_norm(self.norm("input_layernorm", weights)?);
+        let rotated = self.rotated(self.partial_rotary_factor);
+        let rope = RopeConfig::new(rotated, self.rope.rope_theta)
+            .traditional(self.rope.rope_traditional)
+            .scaled(scaling.as_ref(), self.max_position_embeddings)
+            .build(weights)?;
+        let residual = self.pre_norm("input_layernorm", weights)?;
         let weights = weights.child("self_attn");
         let (names, bias) = (AttentionNames::FUSED, AttentionBias::None);
-        let attention = Attention::load_named(layer, &weights, names, dims, bias, residual)?;
+        let attention = Attention::load_named(self, layer, &weights, names, bias, residual)?;
         Ok(attention.with_rope(rope))
     }
 
     fn mlp(&self, weights: &Scope<'_>) -> Result<Mlp, LoadError> {
-        let residual = Residual::pre_norm(self.norm("post_attention_layernorm", weights)?);
-        let weights = weights.child("mlp");
-        Mlp::fused_gated(&weights, &self.dimensions(), Activation::Silu, residual)
+        let residual = self.pre_norm("post_attention_layernorm", weights)?;
+        Mlp::fused_gated(self, &weights.child("mlp"), Activation::Silu, residual)
     }
 
     fn tie_word_embeddings(&self) -> Option<bool> {

@@ -1,6 +1,7 @@
 //! Pixtral: a Llama and a vision tower.
 
-use super::text_model::{read_text_model, required_text_config, set_default};
+use super::defaults::set_default;
+use super::text_model::{read_text_model, required_text_config};
 use crate::checkpoint::CheckpointConfig;
 use crate::error::LoadError;
 use crate::forward::ModelConfig;

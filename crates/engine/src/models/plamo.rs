@@ -1,14 +1,15 @@
 //! PLaMo: attention and MLP in parallel after one norm. Query head `i` reads key and value head `i` modulo their number.
 
-use mlxm_kernels::{Activation, Norm};
+use mlxm_kernels::Activation;
 use serde::Deserialize;
 
 use super::defaults;
 use crate::checkpoint::{RowOrder, Scope};
 use crate::error::LoadError;
-use crate::forward::{AttentionDims, Dimensions};
+use crate::forward::AttentionDims;
 use crate::nn::{
-    Attention, DecoderConfig, DecoderModel, DecoderNames, Mlp, QkvProjection, Residual, RopeConfig,
+    Attention, DecoderConfig, DecoderModel, DecoderNames, Mlp, NormKind, QkvProjection, RopeConfig,
+    Shape,
 };
 
 /// `config.json` of a PLaMo checkpoint.
@@ -40,11 +41,11 @@ fn query_order(dims: AttentionDims) -> RowOrder {
 }
 
 impl DecoderModel for Config {
-    fn dimensions(&self) -> Dimensions {
+    fn shape(&self) -> Shape {
         let kv_heads = self.decoder.num_attention_heads / self.n_shared_head.max(1);
         let context = self.max_position_embeddings;
-        self.decoder
-            .dimensions(Some(kv_heads.max(1)), None, context)
+        let dimensions = self.decoder.dimensions(kv_heads.max(1), None, context);
+        Shape::new(dimensions, NormKind::Rms(self.rms_norm_eps))
     }
 
     fn check(&self) -> Result<(), String> {
@@ -57,19 +58,13 @@ impl DecoderModel for Config {
         Ok(())
     }
 
-    fn norm(&self, name: &str, weights: &Scope<'_>) -> Result<Norm, LoadError> {
-        weights.rms_norm(name, self.decoder.hidden_size, self.rms_norm_eps)
-    }
-
     fn attention(&self, layer: usize, weights: &Scope<'_>) -> Result<Attention, LoadError> {
         let dims = self.dimensions().attention;
         let (hidden, q_width, kv_width) = (dims.hidden_size, dims.q_width(), dims.kv_width());
-        let rope = RopeConfig {
-            traditional: self.rope_traditional,
-            ..RopeConfig::new(dims.head_dim, self.rope_theta)
-        };
-        let rope = rope.build(weights)?;
-        let residual = Residual::pre_norm(self.norm("norm", weights)?);
+        let rope = RopeConfig::new(dims.head_dim, self.rope_theta)
+            .traditional(self.rope_traditional)
+            .build(weights)?;
+        let residual = self.pre_norm("norm", weights)?;
         let (weights, order) = (weights.child("self_attn"), query_order(dims));
         let qkv = QkvProjection::Separate {
             q: weights.reordered_linear("q_proj", hidden, q_width, false, &order)?,
@@ -81,17 +76,12 @@ impl DecoderModel for Config {
     }
 
     fn mlp(&self, weights: &Scope<'_>) -> Result<Mlp, LoadError> {
-        let residual = Residual::pre_norm(self.norm("norm", weights)?);
-        let (weights, dimensions) = (weights.child("mlp"), self.dimensions());
-        Mlp::gated(&weights, &dimensions, Activation::Silu, residual)
+        let residual = self.pre_norm("norm", weights)?;
+        Mlp::gated(self, &weights.child("mlp"), Activation::Silu, residual)
     }
 
     fn parallel_residual(&self) -> bool {
         true
-    }
-
-    fn tie_word_embeddings(&self) -> Option<bool> {
-        Some(false)
     }
 
     fn names(&self) -> DecoderNames {

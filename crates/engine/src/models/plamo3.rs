@@ -1,29 +1,23 @@
 //! PLaMo 3: sliding-window layers and full attention with their own RoPE, norms on the heads of queries and keys and on both
 //! sides of each block, whose weights are stored minus a constant.
 
-use mlxm_kernels::{Activation, Norm, QkNorms};
+use mlxm_kernels::{Activation, Norm};
 use serde::Deserialize;
+use serde_json::{Value, json};
 
+use super::defaults;
 use crate::checkpoint::Scope;
 use crate::error::LoadError;
-use crate::forward::Dimensions;
 use crate::nn::{
-    Attention, AttentionBias, AttentionNames, DecoderConfig, DecoderModel, DecoderNames, Mlp,
-    Residual, RopeConfig,
+    Attention, AttentionBias, AttentionNames, DecoderModel, DecoderNames, GroupedConfig, Mlp,
+    Residual, RopeConfig, Shape, qk_norms,
 };
 
-/// `config.json` of a PLaMo 3 checkpoint.
+/// `config.json` of a PLaMo 3 checkpoint. Absent keys have the [`defaults`].
 #[derive(Debug, Clone, Deserialize)]
-#[serde(default)]
 pub struct Config {
-    hidden_size: usize,
-    num_hidden_layers: usize,
-    intermediate_size: usize,
-    num_attention_heads: usize,
-    num_key_value_heads: usize,
-    head_dim: usize,
-    vocab_size: usize,
-    rms_norm_eps: f64,
+    #[serde(flatten)]
+    sizes: GroupedConfig<usize, usize>,
     max_position_embeddings: usize,
     window_size: usize,
     /// Takes precedence over `window_size`.
@@ -31,29 +25,18 @@ pub struct Config {
     sliding_window_pattern: usize,
     rope_theta: f64,
     rope_local_theta: f64,
+    #[serde(default = "defaults::tie_word_embeddings")]
     tie_word_embeddings: bool,
 }
 
-impl Default for Config {
-    fn default() -> Self {
-        Self {
-            hidden_size: 4096,
-            num_hidden_layers: 32,
-            intermediate_size: 13_312,
-            num_attention_heads: 32,
-            num_key_value_heads: 4,
-            head_dim: 128,
-            vocab_size: 32_000,
-            rms_norm_eps: 1e-6,
-            max_position_embeddings: 2048,
-            window_size: 2048,
-            sliding_window: None,
-            sliding_window_pattern: 8,
-            rope_theta: 1_000_000.0,
-            rope_local_theta: 10_000.0,
-            tie_word_embeddings: true,
-        }
-    }
+/// The sizes that configurations do not have to state.
+pub fn defaults() -> Value {
+    json!({
+        "hidden_size": 4096, "num_hidden_layers": 32, "intermediate_size": 13_312, "num_attention_heads": 32,
+        "num_key_value_heads": 4, "head_dim": 128, "vocab_size": 32_000, "rms_norm_eps": 1e-6,
+        "max_position_embeddings": 2048, "window_size": 2048, "sliding_window_pattern": 8,
+        "rope_theta": 1_000_000, "rope_local_theta": 10_000,
+    })
 }
 
 /// What is added to the weight of the norm after the attention.
@@ -64,24 +47,14 @@ const POST_MLP_OFFSET: f32 = 0.089_442_72;
 
 impl Config {
     fn norm_plus(&self, name: &str, offset: f32, weights: &Scope<'_>) -> Result<Norm, LoadError> {
-        weights.rms_norm_plus(name, self.hidden_size, self.rms_norm_eps, offset)
+        let (width, eps) = (self.sizes.decoder.hidden_size, self.sizes.rms_norm_eps);
+        weights.rms_norm_plus(name, width, eps, offset)
     }
 }
 
 impl DecoderModel for Config {
-    fn dimensions(&self) -> Dimensions {
-        let decoder = DecoderConfig {
-            vocab_size: self.vocab_size,
-            hidden_size: self.hidden_size,
-            intermediate_size: self.intermediate_size,
-            num_hidden_layers: self.num_hidden_layers,
-            num_attention_heads: self.num_attention_heads,
-        };
-        decoder.dimensions(
-            Some(self.num_key_value_heads),
-            Some(self.head_dim),
-            Some(self.max_position_embeddings),
-        )
+    fn shape(&self) -> Shape {
+        self.sizes.shape_plus_one(self.max_position_embeddings)
     }
 
     /// The last layer of each pattern has full attention. The others see `window_size` tokens before the current one, as in
@@ -99,10 +72,6 @@ impl DecoderModel for Config {
         Ok(())
     }
 
-    fn norm(&self, name: &str, weights: &Scope<'_>) -> Result<Norm, LoadError> {
-        weights.rms_norm_plus_one(name, self.hidden_size, self.rms_norm_eps)
-    }
-
     fn attention(&self, layer: usize, weights: &Scope<'_>) -> Result<Attention, LoadError> {
         let dims = self.dimensions().attention;
         let window = self.sliding_window(layer);
@@ -116,12 +85,11 @@ impl DecoderModel for Config {
             self.norm_plus("post_mixer_norm", POST_MIXER_OFFSET, weights)?,
         );
         let weights = weights.child("mixer");
-        let norms = QkNorms {
-            q: weights.rms_norm_plus_one("q_norm", dims.head_dim, self.rms_norm_eps)?,
-            k: weights.rms_norm_plus_one("k_norm", dims.head_dim, self.rms_norm_eps)?,
-        };
+        let norms = qk_norms(|name| {
+            weights.rms_norm_plus_one(name, dims.head_dim, self.sizes.rms_norm_eps)
+        })?;
         let (names, bias) = (AttentionNames::FUSED, AttentionBias::None);
-        let attention = Attention::load_named(layer, &weights, names, dims, bias, residual)?;
+        let attention = Attention::load_named(self, layer, &weights, names, bias, residual)?;
         Ok(attention
             .with_sliding_window(window)
             .with_qk_norms(norms)
@@ -133,8 +101,7 @@ impl DecoderModel for Config {
             self.norm("pre_mlp_norm", weights)?,
             self.norm_plus("post_mlp_norm", POST_MLP_OFFSET, weights)?,
         );
-        let weights = weights.child("mlp");
-        Mlp::fused_gated(&weights, &self.dimensions(), Activation::Silu, residual)
+        Mlp::fused_gated(self, &weights.child("mlp"), Activation::Silu, residual)
     }
 
     fn names(&self) -> DecoderNames {

@@ -4,8 +4,7 @@ use serde::Deserialize;
 
 use super::{defaults, llama};
 use crate::nn::{
-    AttentionBias, AttentionNames, DecoderConfig, DecoderNames, LayerNames, MlpInputNames,
-    MlpNames, QkvNames,
+    AttentionBias, AttentionNames, DecoderConfig, DecoderNames, LayerNames, MlpNames, RopeKeys,
 };
 
 /// `config.json` of a Qwen checkpoint. The defaults are the sizes of the 1.8B model.
@@ -44,29 +43,14 @@ impl Default for Config {
 
 fn names() -> llama::Names {
     llama::Names {
-        decoder: DecoderNames {
-            model: "transformer",
-            embed_tokens: "wte",
-            layers: "h",
-            norm: "ln_f",
-            ..DecoderNames::default()
-        },
+        decoder: DecoderNames::GPT2,
         layer: LayerNames {
             input_norm: "ln_1",
             attention: "attn",
-            attention_projections: AttentionNames {
-                qkv: QkvNames::Fused("c_attn"),
-                o: "c_proj",
-            },
+            attention_projections: AttentionNames::fused("c_attn", "c_proj"),
             post_attention_norm: "ln_2",
             mlp: "mlp",
-            mlp_projections: MlpNames {
-                input: MlpInputNames::Gated {
-                    gate: "w2",
-                    up: "w1",
-                },
-                down: "c_proj",
-            },
+            mlp_projections: MlpNames::gated("w2", "w1", "c_proj"),
         },
         ..llama::Names::default()
     }
@@ -83,13 +67,11 @@ impl TryFrom<Config> for llama::Config {
                 config.kv_channels, config.hidden_size
             ));
         }
-        let decoder = DecoderConfig {
-            vocab_size: config.vocab_size,
-            hidden_size: config.hidden_size,
-            intermediate_size: config.intermediate_size / 2,
-            num_hidden_layers: config.num_hidden_layers,
-            num_attention_heads: heads,
-        };
+        let (width, mlp) = (config.hidden_size, config.intermediate_size / 2);
+        let layers = config.num_hidden_layers;
+        let decoder = DecoderConfig::new(config.vocab_size, width, mlp, layers, heads);
+        let sizes = decoder.grouped(None, None, config.layer_norm_epsilon);
+        let rope = RopeKeys::new(defaults::rope_theta());
         let bias = !config.no_bias;
         Ok(Self {
             max_position_embeddings: Some(config.max_position_embeddings),
@@ -97,7 +79,7 @@ impl TryFrom<Config> for llama::Config {
             mlp_bias: bias,
             lm_head_bias: bias,
             names: names(),
-            ..Self::new(decoder, config.layer_norm_epsilon, defaults::rope_theta())
+            ..Self::new(sizes, rope)
         })
     }
 }

@@ -3,16 +3,13 @@
 use serde::Deserialize;
 
 use super::{defaults, llama};
-use crate::nn::{AttentionBias, DecoderConfig, RopeScaling};
+use crate::nn::{AttentionBias, GroupedConfig, RopeKeys};
 
 /// `config.json` of a Seed-OSS checkpoint.
 #[derive(Debug, Clone, Deserialize)]
 pub struct Config {
     #[serde(flatten)]
-    decoder: DecoderConfig,
-    num_key_value_heads: usize,
-    head_dim: usize,
-    rms_norm_eps: f64,
+    sizes: GroupedConfig<usize, usize>,
     max_position_embeddings: Option<usize>,
     #[serde(default)]
     attention_bias: bool,
@@ -20,11 +17,8 @@ pub struct Config {
     attention_out_bias: bool,
     #[serde(default)]
     mlp_bias: bool,
-    #[serde(default = "defaults::rope_theta")]
-    rope_theta: f64,
-    #[serde(default)]
-    rope_traditional: bool,
-    rope_scaling: Option<RopeScaling>,
+    #[serde(flatten)]
+    rope: RopeKeys,
     #[serde(default = "defaults::tie_word_embeddings")]
     tie_word_embeddings: bool,
 }
@@ -32,15 +26,11 @@ pub struct Config {
 impl From<Config> for llama::Config {
     fn from(config: Config) -> Self {
         Self {
-            num_key_value_heads: Some(config.num_key_value_heads),
-            head_dim: Some(config.head_dim),
             max_position_embeddings: config.max_position_embeddings,
             attention_bias: AttentionBias::of(config.attention_bias, config.attention_out_bias),
             mlp_bias: config.mlp_bias,
-            rope_traditional: config.rope_traditional,
-            rope_scaling: config.rope_scaling,
             tie_word_embeddings: config.tie_word_embeddings,
-            ..Self::new(config.decoder, config.rms_norm_eps, config.rope_theta)
+            ..Self::new(config.sizes, config.rope)
         }
     }
 }

@@ -1,13 +1,11 @@
 //! SmolLM3: Llama with layers without positions (NoPE).
 
-use mlxm_kernels::Norm;
 use serde::Deserialize;
 
 use super::llama;
 use crate::checkpoint::Scope;
 use crate::error::LoadError;
-use crate::forward::Dimensions;
-use crate::nn::{Attention, DecoderModel, Mlp};
+use crate::nn::{Attention, DecoderModel, Mlp, Shape};
 
 /// `config.json` of a SmolLM3 checkpoint.
 #[derive(Debug, Clone, Deserialize)]
@@ -34,8 +32,8 @@ impl Config {
 }
 
 impl DecoderModel for Config {
-    fn dimensions(&self) -> Dimensions {
-        self.llama.dimensions()
+    fn shape(&self) -> Shape {
+        self.llama.shape()
     }
 
     fn sliding_window(&self, layer: usize) -> Option<usize> {
@@ -54,10 +52,6 @@ impl DecoderModel for Config {
             }
             _ => Ok(()),
         }
-    }
-
-    fn norm(&self, name: &str, weights: &Scope<'_>) -> Result<Norm, LoadError> {
-        self.llama.norm(name, weights)
     }
 
     fn attention(&self, layer: usize, weights: &Scope<'_>) -> Result<Attention, LoadError> {

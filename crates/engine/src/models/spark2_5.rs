@@ -2,22 +2,18 @@
 
 use std::collections::BTreeMap;
 
-use mlxm_kernels::{Activation, Norm};
+use mlxm_kernels::Activation;
 use serde::Deserialize;
 
 use super::defaults;
 use crate::checkpoint::{Scope, Weights};
 use crate::error::LoadError;
-use crate::forward::Dimensions;
 use crate::nn::{
     Attention, AttentionBias, AttentionNames, DecoderConfig, DecoderModel, DecoderNames, Mlp,
-    QkvNames, Residual, RopeConfig,
+    NormKind, RopeConfig, Shape,
 };
 
-const ATTENTION: AttentionNames = AttentionNames {
-    qkv: QkvNames::Fused("q_k_v_proj"),
-    o: "out_proj",
-};
+const ATTENTION: AttentionNames = AttentionNames::fused("q_k_v_proj", "out_proj");
 
 const SLIDING: &str = "sliding_attention";
 const FULL: &str = "full_attention";
@@ -80,12 +76,10 @@ impl Config {
 }
 
 impl DecoderModel for Config {
-    fn dimensions(&self) -> Dimensions {
-        self.decoder.dimensions(
-            Some(self.num_key_value_heads),
-            Some(self.head_dim),
-            Some(self.max_position_embeddings),
-        )
+    fn shape(&self) -> Shape {
+        let (kv_heads, context) = (self.num_key_value_heads, self.max_position_embeddings);
+        let dimensions = self.decoder.dimensions(kv_heads, self.head_dim, context);
+        Shape::new(dimensions, NormKind::Rms(self.rms_norm_eps))
     }
 
     fn sliding_window(&self, layer: usize) -> Option<usize> {
@@ -133,32 +127,26 @@ impl DecoderModel for Config {
         Ok(())
     }
 
-    fn norm(&self, name: &str, weights: &Scope<'_>) -> Result<Norm, LoadError> {
-        weights.rms_norm(name, self.decoder.hidden_size, self.rms_norm_eps)
-    }
-
     fn attention(&self, layer: usize, weights: &Scope<'_>) -> Result<Attention, LoadError> {
         let dims = self.dimensions().attention;
         let parameters = &self.rope_parameters[self.layer_type(layer)];
-        let rotated = (dims.head_dim as f64 * parameters.partial_rotary_factor) as usize;
+        let rotated = self.rotated(parameters.partial_rotary_factor);
         let rope = RopeConfig::new(rotated, parameters.rope_theta).build(weights)?;
-        let residual = Residual::pre_norm(self.norm("input_layernorm", weights)?);
+        let residual = self.pre_norm("input_layernorm", weights)?;
         let weights = weights.child("self_attn");
         let bias = AttentionBias::all_if(self.attention_bias);
         let (hidden, heads) = (dims.hidden_size, dims.heads);
         let gate =
             weights.linear_with_optional_bias("g_proj", hidden, heads, self.attention_bias)?;
-        let attention = Attention::load_named(layer, &weights, ATTENTION, dims, bias, residual)?
+        let attention = Attention::load_named(self, layer, &weights, ATTENTION, bias, residual)?
             .with_sliding_window(self.sliding_window(layer));
         Ok(attention.with_gate(gate).with_rope(rope))
     }
 
     fn mlp(&self, weights: &Scope<'_>) -> Result<Mlp, LoadError> {
-        let residual = Residual::pre_norm(self.norm("post_attention_layernorm", weights)?);
-        let weights = weights.child("mlp");
-        let (dimensions, bias) = (self.dimensions(), self.mlp_bias);
-        let activation = Activation::Gelu;
-        Mlp::gated_with_optional_bias(&weights, &dimensions, bias, activation, residual)
+        let residual = self.pre_norm("post_attention_layernorm", weights)?;
+        let (weights, bias) = (weights.child("mlp"), self.mlp_bias);
+        Mlp::gated_with_optional_bias(self, &weights, bias, Activation::Gelu, residual)
     }
 
     fn tie_word_embeddings(&self) -> Option<bool> {

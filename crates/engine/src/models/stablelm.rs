@@ -1,13 +1,14 @@
 //! StableLM: layer norms and partial RoPE; optionally norms on the heads of queries and keys, each head with its own, and
 //! attention and MLP in parallel.
 
-use mlxm_kernels::{Activation, Norm, QkNorms};
+use mlxm_kernels::{Activation, QkNorms};
 use serde::Deserialize;
 
 use crate::checkpoint::Scope;
 use crate::error::LoadError;
-use crate::forward::Dimensions;
-use crate::nn::{Attention, AttentionBias, DecoderConfig, DecoderModel, Mlp, Residual, RopeConfig};
+use crate::nn::{
+    Attention, AttentionBias, DecoderConfig, DecoderModel, Mlp, NormKind, RopeConfig, Shape,
+};
 
 /// `config.json` of a StableLM checkpoint.
 #[derive(Debug, Clone, Deserialize)]
@@ -27,26 +28,20 @@ pub struct Config {
 }
 
 impl DecoderModel for Config {
-    fn dimensions(&self) -> Dimensions {
-        self.decoder.dimensions(
-            Some(self.num_key_value_heads),
-            None,
-            self.max_position_embeddings,
-        )
-    }
-
-    fn norm(&self, name: &str, weights: &Scope<'_>) -> Result<Norm, LoadError> {
-        weights.layer_norm(name, self.decoder.hidden_size, self.layer_norm_eps)
+    fn shape(&self) -> Shape {
+        let (kv_heads, context) = (self.num_key_value_heads, self.max_position_embeddings);
+        let dimensions = self.decoder.dimensions(kv_heads, None, context);
+        Shape::new(dimensions, NormKind::Layer(self.layer_norm_eps))
     }
 
     fn attention(&self, layer: usize, weights: &Scope<'_>) -> Result<Attention, LoadError> {
         let dims = self.dimensions().attention;
-        let rotated = (self.partial_rotary_factor * dims.head_dim as f64) as usize;
+        let rotated = self.rotated(self.partial_rotary_factor);
         let rope = RopeConfig::new(rotated, self.rope_theta).build(weights)?;
-        let residual = Residual::pre_norm(self.norm("input_layernorm", weights)?);
+        let residual = self.pre_norm("input_layernorm", weights)?;
         let weights = weights.child("self_attn");
         let bias = AttentionBias::of(self.use_qkv_bias, false);
-        let attention = Attention::load(layer, &weights, dims, bias, residual)?.with_rope(rope);
+        let attention = Attention::load(self, layer, &weights, bias, residual)?.with_rope(rope);
         if !self.qk_layernorm {
             return Ok(attention);
         }
@@ -65,16 +60,11 @@ impl DecoderModel for Config {
         } else {
             "post_attention_layernorm"
         };
-        let residual = Residual::pre_norm(self.norm(name, weights)?);
-        let weights = weights.child("mlp");
-        Mlp::gated(&weights, &self.dimensions(), Activation::Silu, residual)
+        let residual = self.pre_norm(name, weights)?;
+        Mlp::gated(self, &weights.child("mlp"), Activation::Silu, residual)
     }
 
     fn parallel_residual(&self) -> bool {
         self.use_parallel_residual
-    }
-
-    fn tie_word_embeddings(&self) -> Option<bool> {
-        Some(false)
     }
 }

@@ -3,16 +3,13 @@
 use serde::Deserialize;
 
 use super::llama;
-use crate::nn::{AttentionBias, DecoderConfig, RopeScaling};
+use crate::nn::{AttentionBias, GroupedConfig, RopeKeys, RopeScaling};
 
 /// `config.json` of a TeleChat 3 checkpoint.
 #[derive(Debug, Clone, Deserialize)]
 pub struct Config {
     #[serde(flatten)]
-    decoder: DecoderConfig,
-    num_key_value_heads: usize,
-    head_dim: Option<usize>,
-    rms_norm_eps: f64,
+    sizes: GroupedConfig<usize, Option<usize>>,
     max_position_embeddings: usize,
     #[serde(default)]
     attention_bias: AttentionBias,
@@ -26,15 +23,14 @@ pub struct Config {
 
 impl From<Config> for llama::Config {
     fn from(config: Config) -> Self {
+        let mut rope = RopeKeys::new(config.rope_theta);
+        rope.rope_scaling = config.rope_scaling;
         Self {
-            num_key_value_heads: Some(config.num_key_value_heads),
-            head_dim: config.head_dim,
             max_position_embeddings: Some(config.max_position_embeddings),
             attention_bias: config.attention_bias,
             mlp_bias: config.mlp_bias,
-            rope_scaling: config.rope_scaling,
             tie_word_embeddings: config.tie_word_embeddings,
-            ..Self::new(config.decoder, config.rms_norm_eps, config.rope_theta)
+            ..Self::new(config.sizes, rope)
         }
     }
 }

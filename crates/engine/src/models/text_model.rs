@@ -2,6 +2,7 @@
 
 use serde_json::{Map, Value};
 
+use super::defaults::set_default;
 use super::read_model_config;
 use crate::checkpoint::{CheckpointConfig, Scope, Weights, check_key_types};
 use crate::error::LoadError;
@@ -88,13 +89,6 @@ pub fn text_config_or_top_level(
         set_default(&mut text, "tie_word_embeddings", tied.clone());
     }
     Ok(text)
-}
-
-/// Sets a key that is absent.
-pub fn set_default(text: &mut Map<String, Value>, key: &str, value: impl Into<Value>) {
-    if text.get(key).is_none_or(Value::is_null) {
-        text.insert(key.into(), value.into());
-    }
 }
 
 /// Reads the text model with the configuration `text`, as that of a checkpoint of this `model_type`.

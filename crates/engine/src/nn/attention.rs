@@ -1,9 +1,9 @@
 //! Multi-head attention over the paged KV cache.
 
-use mlxm_kernels::{KernelError, Linear, QkNorms, Rope, Rows};
+use mlxm_kernels::{KernelError, Linear, Norm, QkNorms, Rope, Rows};
 use serde::Deserialize;
 
-use super::Residual;
+use super::{DecoderModel, Residual};
 use crate::checkpoint::{RowOrder, Scope};
 use crate::error::LoadError;
 use crate::forward::{AttentionConfig, AttentionDims, Step};
@@ -98,10 +98,25 @@ impl AttentionNames {
     };
 
     /// `qkv_proj` and `o_proj`.
-    pub const FUSED: Self = Self {
-        qkv: QkvNames::Fused("qkv_proj"),
-        o: "o_proj",
-    };
+    pub const FUSED: Self = Self::fused("qkv_proj", "o_proj");
+
+    /// `qkv`, as [`QkvNames::Fused`], and `o`.
+    pub const fn fused(qkv: &'static str, o: &'static str) -> Self {
+        let qkv = QkvNames::Fused(qkv);
+        Self { qkv, o }
+    }
+
+    /// `qkv`, as [`QkvNames::FusedByGroup`], and `o`.
+    pub const fn fused_by_group(qkv: &'static str, o: &'static str) -> Self {
+        let qkv = QkvNames::FusedByGroup(qkv);
+        Self { qkv, o }
+    }
+
+    /// These names, with `o` for the output projection.
+    #[must_use]
+    pub const fn with_output(self, o: &'static str) -> Self {
+        Self { o, ..self }
+    }
 }
 
 /// Which projections of an attention layer have a bias.
@@ -155,6 +170,19 @@ impl From<bool> for AttentionBias {
     }
 }
 
+/// The norms `q_norm` of queries and `k_norm` of keys, which `load` loads by name.
+///
+/// # Errors
+/// Those of `load`.
+pub fn qk_norms(
+    load: impl Fn(&'static str) -> Result<Norm, LoadError>,
+) -> Result<QkNorms, LoadError> {
+    Ok(QkNorms {
+        q: load("q_norm")?,
+        k: load("k_norm")?,
+    })
+}
+
 /// Attention with its norms and residual connection.
 #[derive(Debug, Clone)]
 pub struct Attention {
@@ -173,20 +201,20 @@ pub struct Attention {
 }
 
 impl Attention {
-    /// Loads `q_proj`, `k_proj`, `v_proj` and `o_proj` of layer `layer`. Full attention with scores scaled by
+    /// Loads `q_proj`, `k_proj`, `v_proj` and `o_proj` of layer `layer` of `model`. Full attention with scores scaled by
     /// `1 / sqrt(head_dim)` and no positional embedding, unless changed by the `with_` methods.
     ///
     /// # Errors
     /// When a tensor has the wrong shape or element type.
     pub fn load(
+        model: &impl DecoderModel,
         layer: usize,
         weights: &Scope<'_>,
-        dims: AttentionDims,
         bias: AttentionBias,
         residual: Residual,
     ) -> Result<Self, LoadError> {
         let names = AttentionNames::SEPARATE;
-        Self::load_named(layer, weights, names, dims, bias, residual)
+        Self::load_named(model, layer, weights, names, bias, residual)
     }
 
     /// As [`load`](Self::load), from projections with other names.
@@ -194,13 +222,14 @@ impl Attention {
     /// # Errors
     /// When a tensor has the wrong shape or element type.
     pub fn load_named(
+        model: &impl DecoderModel,
         layer: usize,
         weights: &Scope<'_>,
         names: AttentionNames,
-        dims: AttentionDims,
         bias: AttentionBias,
         residual: Residual,
     ) -> Result<Self, LoadError> {
+        let dims = model.dimensions().attention;
         let qkv = QkvProjection::load(weights, names.qkv, dims, bias.has_qkv())?;
         let (inputs, outputs) = (dims.q_width(), dims.hidden_size);
         let o = weights.linear_with_optional_bias(names.o, inputs, outputs, bias.has_output())?;

@@ -3,58 +3,31 @@
 use std::fmt::Debug;
 
 use mlxm_kernels::{KernelError, Linear, Norm, Pass, Rows};
-use serde::Deserialize;
 
-use super::{Attention, Embedding, Layer, LmHead, Mlp};
+use super::{Attention, Embedding, Layer, LmHead, Mlp, Residual, Shape};
 use crate::checkpoint::{Scope, Weights};
 use crate::error::LoadError;
-use crate::forward::{AttentionDims, Dimensions, Model, ModelConfig, Step};
-
-/// The sizes that most `config.json` files state, with these names and without defaults.
-#[derive(Debug, Clone, Copy, Deserialize)]
-pub struct DecoderConfig {
-    /// Rows of the embedding table.
-    pub vocab_size: usize,
-    /// Width of a hidden state.
-    pub hidden_size: usize,
-    /// Width of the activations in a feed-forward block.
-    pub intermediate_size: usize,
-    /// Number of layers.
-    pub num_hidden_layers: usize,
-    /// Query heads.
-    pub num_attention_heads: usize,
-}
-
-impl DecoderConfig {
-    /// Sizes of the model. By default, there are as many key and value heads as query heads, and the width of a head is
-    /// `hidden_size / num_attention_heads`.
-    pub fn dimensions(
-        &self,
-        num_key_value_heads: Option<usize>,
-        head_dim: Option<usize>,
-        max_position_embeddings: Option<usize>,
-    ) -> Dimensions {
-        let heads = self.num_attention_heads;
-        Dimensions {
-            vocab_size: self.vocab_size,
-            hidden_size: self.hidden_size,
-            intermediate_size: self.intermediate_size,
-            num_hidden_layers: self.num_hidden_layers,
-            attention: AttentionDims {
-                hidden_size: self.hidden_size,
-                heads,
-                kv_heads: num_key_value_heads.unwrap_or(heads),
-                head_dim: head_dim.unwrap_or(self.hidden_size / heads.max(1)),
-            },
-            max_position_embeddings,
-        }
-    }
-}
+use crate::forward::{Dimensions, Model, ModelConfig, Step};
 
 /// A configuration whose model is a [`Decoder`]. Implementing it provides [`ModelConfig`].
 pub trait DecoderModel: Debug + Sized {
+    /// Sizes, and the norm of hidden states.
+    fn shape(&self) -> Shape;
+
     /// Sizes.
-    fn dimensions(&self) -> Dimensions;
+    fn dimensions(&self) -> Dimensions {
+        self.shape().dimensions
+    }
+
+    /// Width of a head.
+    fn head_dim(&self) -> usize {
+        DecoderModel::dimensions(self).attention.head_dim
+    }
+
+    /// Elements of a head that are rotated, if `factor` is the part of them.
+    fn rotated(&self, factor: f64) -> usize {
+        (self.head_dim() as f64 * factor) as usize
+    }
 
     /// The sliding window of `layer` in tokens; `None` for full attention.
     fn sliding_window(&self, _layer: usize) -> Option<usize> {
@@ -78,7 +51,36 @@ pub trait DecoderModel: Debug + Sized {
     ///
     /// # Errors
     /// When a tensor has the wrong shape or element type.
-    fn norm(&self, name: &str, weights: &Scope<'_>) -> Result<Norm, LoadError>;
+    fn norm(&self, name: &str, weights: &Scope<'_>) -> Result<Norm, LoadError> {
+        let shape = self.shape();
+        let width = shape.dimensions.hidden_size;
+        shape.norm.load(name, width, weights)
+    }
+
+    /// A block after the norm called `name`.
+    ///
+    /// # Errors
+    /// As [`norm`](Self::norm).
+    fn pre_norm(&self, name: &str, weights: &Scope<'_>) -> Result<Residual, LoadError> {
+        Ok(Residual::pre_norm(self.norm(name, weights)?))
+    }
+
+    /// A block before the norm called `name`.
+    ///
+    /// # Errors
+    /// As [`norm`](Self::norm).
+    fn post_norm(&self, name: &str, weights: &Scope<'_>) -> Result<Residual, LoadError> {
+        Ok(Residual::post_norm(self.norm(name, weights)?))
+    }
+
+    /// A block between the norms called `pre` and `post`.
+    ///
+    /// # Errors
+    /// As [`norm`](Self::norm).
+    fn sandwich(&self, pre: &str, post: &str, weights: &Scope<'_>) -> Result<Residual, LoadError> {
+        let (pre, post) = (self.norm(pre, weights)?, self.norm(post, weights)?);
+        Ok(Residual::sandwich(pre, post))
+    }
 
     /// Loads the attention of layer `layer` from the scope of the layer.
     ///
@@ -98,19 +100,23 @@ pub trait DecoderModel: Debug + Sized {
     }
 
     /// Whether the LM head is tied to the embeddings. `None`: if the checkpoint has no LM head.
-    fn tie_word_embeddings(&self) -> Option<bool>;
+    fn tie_word_embeddings(&self) -> Option<bool> {
+        Some(false)
+    }
 
     /// Loads the LM head, if it is not tied, from the scope of the checkpoint.
     ///
     /// # Errors
     /// When a tensor has the wrong shape or element type.
     fn lm_head(&self, weights: &Scope<'_>) -> Result<Linear, LoadError> {
-        let dimensions = self.dimensions();
-        weights.linear(
-            self.names().lm_head,
-            dimensions.hidden_size,
-            dimensions.vocab_size,
-        )
+        let (name, dimensions) = (self.names().lm_head, self.dimensions());
+        let (inputs, outputs) = (dimensions.hidden_size, dimensions.vocab_size);
+        weights.linear_with_optional_bias(name, inputs, outputs, self.lm_head_bias())
+    }
+
+    /// Whether the LM head has a bias.
+    fn lm_head_bias(&self) -> bool {
+        false
     }
 
     /// The names of the decoder's parts.
@@ -183,6 +189,17 @@ pub struct DecoderNames {
     pub norm: &'static str,
     /// The LM head, which is not in the scope of the other parts.
     pub lm_head: &'static str,
+}
+
+impl DecoderNames {
+    /// The names of GPT-2.
+    pub const GPT2: Self = Self {
+        model: "transformer",
+        embed_tokens: "wte",
+        layers: "h",
+        norm: "ln_f",
+        lm_head: "lm_head",
+    };
 }
 
 impl Default for DecoderNames {

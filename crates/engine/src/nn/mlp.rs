@@ -2,10 +2,9 @@
 
 use mlxm_kernels::{Activation, GateUp, KernelError, Linear, Pass, Rows};
 
-use super::Residual;
+use super::{DecoderModel, Residual};
 use crate::checkpoint::{RowOrder, Scope};
 use crate::error::LoadError;
-use crate::forward::Dimensions;
 
 /// The input projections of an MLP.
 #[derive(Debug, Clone)]
@@ -52,25 +51,28 @@ pub struct MlpNames {
 
 impl MlpNames {
     /// `gate_proj`, `up_proj` and `down_proj`.
-    pub const GATED: Self = Self {
-        input: MlpInputNames::Gated {
-            gate: "gate_proj",
-            up: "up_proj",
-        },
-        down: "down_proj",
-    };
+    pub const GATED: Self = Self::gated("gate_proj", "up_proj", "down_proj");
 
     /// `up_proj` and `down_proj`.
-    pub const UNGATED: Self = Self {
-        input: MlpInputNames::Ungated("up_proj"),
-        down: "down_proj",
-    };
+    pub const UNGATED: Self = Self::ungated("up_proj", "down_proj");
 
     /// `gate_up_proj` and `down_proj`.
     pub const FUSED_GATED: Self = Self {
         input: MlpInputNames::FusedGated("gate_up_proj"),
         down: "down_proj",
     };
+
+    /// `gate`, `up` and `down`, with the activation on `gate`.
+    pub const fn gated(gate: &'static str, up: &'static str, down: &'static str) -> Self {
+        let input = MlpInputNames::Gated { gate, up };
+        Self { input, down }
+    }
+
+    /// `up` and `down`, without a gate.
+    pub const fn ungated(up: &'static str, down: &'static str) -> Self {
+        let input = MlpInputNames::Ungated(up);
+        Self { input, down }
+    }
 }
 
 /// An MLP, `down(input(x))`, with its norms and residual connection.
@@ -87,17 +89,17 @@ pub struct Mlp {
 }
 
 impl Mlp {
-    /// Loads `gate_proj`, `up_proj` and `down_proj` without biases.
+    /// Loads `gate_proj`, `up_proj` and `down_proj` of a layer of `model`, without biases.
     ///
     /// # Errors
     /// When a tensor has the wrong shape or element type.
     pub fn gated(
+        model: &impl DecoderModel,
         weights: &Scope<'_>,
-        dimensions: &Dimensions,
         activation: Activation,
         residual: Residual,
     ) -> Result<Self, LoadError> {
-        Self::gated_with_optional_bias(weights, dimensions, false, activation, residual)
+        Self::gated_with_optional_bias(model, weights, false, activation, residual)
     }
 
     /// Loads `gate_proj`, `up_proj` and `down_proj`, with biases if `bias` is set.
@@ -105,20 +107,13 @@ impl Mlp {
     /// # Errors
     /// When a tensor has the wrong shape or element type.
     pub fn gated_with_optional_bias(
+        model: &impl DecoderModel,
         weights: &Scope<'_>,
-        dimensions: &Dimensions,
         bias: bool,
         activation: Activation,
         residual: Residual,
     ) -> Result<Self, LoadError> {
-        Self::load(
-            weights,
-            MlpNames::GATED,
-            dimensions,
-            bias,
-            activation,
-            residual,
-        )
+        Self::load(model, weights, MlpNames::GATED, bias, activation, residual)
     }
 
     /// Loads `gate_up_proj` and `down_proj` without biases.
@@ -126,19 +121,33 @@ impl Mlp {
     /// # Errors
     /// When a tensor has the wrong shape or element type.
     pub fn fused_gated(
+        model: &impl DecoderModel,
         weights: &Scope<'_>,
-        dimensions: &Dimensions,
         activation: Activation,
         residual: Residual,
     ) -> Result<Self, LoadError> {
         Self::load(
+            model,
             weights,
             MlpNames::FUSED_GATED,
-            dimensions,
             false,
             activation,
             residual,
         )
+    }
+
+    /// Loads the projections called `names`, with biases.
+    ///
+    /// # Errors
+    /// When a tensor has the wrong shape or element type.
+    pub fn with_biases(
+        model: &impl DecoderModel,
+        weights: &Scope<'_>,
+        names: MlpNames,
+        activation: Activation,
+        residual: Residual,
+    ) -> Result<Self, LoadError> {
+        Self::load(model, weights, names, true, activation, residual)
     }
 
     /// Loads the projections called `names`, with biases if `bias` is set.
@@ -146,13 +155,14 @@ impl Mlp {
     /// # Errors
     /// When a tensor has the wrong shape or element type.
     pub fn load(
+        model: &impl DecoderModel,
         weights: &Scope<'_>,
         names: MlpNames,
-        dimensions: &Dimensions,
         bias: bool,
         activation: Activation,
         residual: Residual,
     ) -> Result<Self, LoadError> {
+        let dimensions = model.dimensions();
         let (hidden, intermediate) = (dimensions.hidden_size, dimensions.intermediate_size);
         let linear =
             |name, inputs, outputs| weights.linear_with_optional_bias(name, inputs, outputs, bias);

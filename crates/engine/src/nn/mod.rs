@@ -11,12 +11,14 @@ mod lm_head;
 mod mlp;
 mod residual;
 mod rope;
+mod sizes;
 
-pub use attention::{Attention, AttentionBias, AttentionNames, QkvNames, QkvProjection};
-pub use decoder::{Decoder, DecoderConfig, DecoderModel, DecoderNames};
+pub use attention::{Attention, AttentionBias, AttentionNames, QkvNames, QkvProjection, qk_norms};
+pub use decoder::{Decoder, DecoderModel, DecoderNames};
 pub use embedding::Embedding;
 pub use layer::{Layer, LayerNames};
 pub use lm_head::LmHead;
 pub use mlp::{Mlp, MlpInput, MlpInputNames, MlpNames};
 pub use residual::Residual;
-pub use rope::{RopeConfig, RopeScaling};
+pub use rope::{RopeConfig, RopeKeys, RopeScaling};
+pub use sizes::{DecoderConfig, GroupedConfig, Ignored, NormKind, Shape};

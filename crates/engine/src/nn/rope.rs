@@ -6,6 +6,7 @@
 use std::f64::consts::PI;
 
 use mlxm_kernels::Rope;
+use serde::Deserialize;
 use serde_json::{Map, Value};
 
 use crate::checkpoint::Scope;
@@ -13,6 +14,63 @@ use crate::error::LoadError;
 
 /// The `rope_scaling` object of a `config.json`.
 pub type RopeScaling = Map<String, Value>;
+
+/// The keys of a rotary embedding in the configurations of most models like Llama. `THETA` is the default of `rope_theta`.
+#[derive(Debug, Clone, Deserialize)]
+pub struct RopeKeys<const THETA: u32 = 10_000> {
+    /// The base of the frequencies.
+    #[serde(default = "theta::<THETA>")]
+    pub rope_theta: f64,
+    /// Rotate adjacent pairs instead of the two halves.
+    #[serde(default)]
+    pub rope_traditional: bool,
+    /// Scaling beyond the trained length.
+    pub rope_scaling: Option<RopeScaling>,
+}
+
+fn theta<const THETA: u32>() -> f64 {
+    f64::from(THETA)
+}
+
+impl<const THETA: u32> RopeKeys<THETA> {
+    /// RoPE without scaling.
+    pub fn new(rope_theta: f64) -> Self {
+        Self {
+            rope_theta,
+            rope_traditional: false,
+            rope_scaling: None,
+        }
+    }
+
+    /// The same, in the type with the usual default.
+    pub fn resolved(self) -> RopeKeys {
+        RopeKeys {
+            rope_theta: self.rope_theta,
+            rope_traditional: self.rope_traditional,
+            rope_scaling: self.rope_scaling,
+        }
+    }
+
+    /// Rotates adjacent pairs instead of the two halves.
+    #[must_use]
+    pub fn on_adjacent_pairs(self) -> Self {
+        Self {
+            rope_traditional: true,
+            ..self
+        }
+    }
+
+    /// Rotates the leading `dims` elements of each head.
+    pub fn config(
+        &self,
+        dims: usize,
+        max_position_embeddings: impl Into<Option<usize>>,
+    ) -> RopeConfig<'_> {
+        RopeConfig::new(dims, self.rope_theta)
+            .traditional(self.rope_traditional)
+            .scaled(self.rope_scaling.as_ref(), max_position_embeddings)
+    }
+}
 
 /// The configuration of a rotary embedding.
 #[derive(Debug, Clone)]
@@ -29,7 +87,7 @@ pub struct RopeConfig<'a> {
     pub max_position_embeddings: Option<usize>,
 }
 
-impl RopeConfig<'_> {
+impl<'a> RopeConfig<'a> {
     /// RoPE without scaling.
     pub fn new(dims: usize, theta: f64) -> Self {
         Self {
@@ -38,6 +96,29 @@ impl RopeConfig<'_> {
             traditional: false,
             scaling: None,
             max_position_embeddings: None,
+        }
+    }
+
+    /// Rotates adjacent pairs instead of the two halves, if `traditional` is set.
+    #[must_use]
+    pub fn traditional(self, traditional: bool) -> Self {
+        Self {
+            traditional,
+            ..self
+        }
+    }
+
+    /// Extends it beyond the trained length as `scaling` says.
+    #[must_use]
+    pub fn scaled(
+        self,
+        scaling: Option<&'a RopeScaling>,
+        max_position_embeddings: impl Into<Option<usize>>,
+    ) -> Self {
+        Self {
+            scaling,
+            max_position_embeddings: max_position_embeddings.into(),
+            ..self
         }
     }
 

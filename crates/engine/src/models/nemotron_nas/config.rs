@@ -4,7 +4,7 @@ use mlxm_kernels::Activation;
 use serde::Deserialize;
 
 use crate::models::llama;
-use crate::nn::{AttentionBias, DecoderConfig, RopeScaling};
+use crate::nn::{AttentionBias, DecoderConfig, RopeKeys, RopeScaling};
 
 /// `config.json` of a Nemotron-NAS checkpoint.
 #[derive(Debug, Clone, Deserialize)]
@@ -88,23 +88,20 @@ impl Config {
         // Six decimals and two thirds of the multiple, rounded up.
         let multiplier = (block.ffn.ffn_mult.unwrap_or(0.0) * 1e6).round_ties_even() / 1e6;
         let width = (2.0 * multiplier * self.hidden_size as f64 / 3.0) as usize;
-        let decoder = DecoderConfig {
-            vocab_size: self.vocab_size,
-            hidden_size: self.hidden_size,
-            intermediate_size: width
-                .div_ceil(WIDTH_MULTIPLE)
-                .saturating_mul(WIDTH_MULTIPLE),
-            num_hidden_layers: layers,
-            num_attention_heads: self.num_attention_heads,
-        };
+        let mlp = width
+            .div_ceil(WIDTH_MULTIPLE)
+            .saturating_mul(WIDTH_MULTIPLE);
+        let (hidden, heads) = (self.hidden_size, self.num_attention_heads);
+        let decoder = DecoderConfig::new(self.vocab_size, hidden, mlp, layers, heads);
+        let sizes = decoder.grouped(heads / group, None, self.rms_norm_eps);
+        let mut rope = RopeKeys::new(self.rope_theta);
+        rope.rope_scaling.clone_from(&self.rope_scaling);
         llama::Config {
-            num_key_value_heads: Some(self.num_attention_heads / group),
             max_position_embeddings: Some(self.max_position_embeddings),
             attention_bias: self.attention_bias,
             mlp_bias: self.mlp_bias,
-            rope_scaling: self.rope_scaling.clone(),
             tie_word_embeddings: self.tie_word_embeddings,
-            ..llama::Config::new(decoder, self.rms_norm_eps, self.rope_theta)
+            ..llama::Config::new(sizes, rope)
         }
     }
 
