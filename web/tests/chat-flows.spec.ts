@@ -128,6 +128,7 @@ test('a pasted file is attached, and a pasted text is not one', async ({ page, g
   expect(await paste('retry.rs')).toBe(true);
   await expect(page.getByRole('button', { name: 'Remove retry.rs' })).toBeVisible();
   await expect(page.getByText('storing')).toHaveCount(0);
+  await expect(page.getByRole('listitem').filter({ hasText: 'retry.rs' })).toContainText(/12.B, \d+.tokens/);
   await composer(page).press('Enter');
   await expect(messages(page).first()).toContainText('retry.rs');
 });

@@ -358,12 +358,24 @@ pub struct TokenCount {
     pub history: u64,
     /// Attachments of the draft.
     pub attachments: u64,
+    /// Each attachment of the draft, in its order.
+    pub files: Vec<FileTokens>,
     /// The text of the draft.
     pub draft: u64,
     /// Tokens, prompt and completion together, that the server has, or would have if it were started now; null if unknown.
     pub context_length: Option<u64>,
     /// Most tokens of the completion, where a limit is set.
     pub max_tokens: Option<u64>,
+}
+
+/// Tokens of an attachment, counted as if it were the only part of a message. Together with other parts it may have a few more or
+/// less, where its text touches theirs.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+pub struct FileTokens {
+    /// SHA-256 of the content, as in the draft.
+    pub hash: String,
+    /// Its tokens.
+    pub tokens: u64,
 }
 
 /// A change of the chats, as lists show them. Temporary chats have none.

@@ -2140,6 +2140,19 @@ export interface components {
             value: unknown;
         };
         /**
+         * @description Tokens of an attachment, counted as if it were the only part of a message. Together with other parts it may have a few more or
+         *     less, where its text touches theirs.
+         */
+        FileTokens: {
+            /** @description SHA-256 of the content, as in the draft. */
+            hash: string;
+            /**
+             * Format: int64
+             * @description Its tokens.
+             */
+            tokens: number;
+        };
+        /**
          * @description Why a run ended.
          * @enum {string}
          */
@@ -3902,6 +3915,8 @@ export interface components {
              * @description Attachments of the draft.
              */
             attachments: number;
+            /** @description Each attachment of the draft, in its order. */
+            files: components["schemas"]["FileTokens"][];
             /**
              * Format: int64
              * @description The text of the draft.
@@ -4070,6 +4085,7 @@ export type Event = components['schemas']['Event'];
 export type ExportResponse = components['schemas']['ExportResponse'];
 export type FieldError = components['schemas']['FieldError'];
 export type FileChange = components['schemas']['FileChange'];
+export type FileTokens = components['schemas']['FileTokens'];
 export type FinishReason = components['schemas']['FinishReason'];
 export type ForkRequest = components['schemas']['ForkRequest'];
 export type FoundPart = components['schemas']['FoundPart'];

@@ -21,6 +21,8 @@ export class ContextCounter {
   #ratio = $state(DEFAULT_RATIO);
   #limit = $state.raw<number | null>(null);
   #maxTokens = $state.raw<number | null>(null);
+  /** Tokens of files by their hash, as counted last. */
+  #files = $state.raw<ReadonlyMap<string, number>>(new Map());
   #timer: ReturnType<typeof setTimeout> | undefined;
   #abort: AbortController | null = null;
 
@@ -29,6 +31,11 @@ export class ContextCounter {
     const parts = partsNow(lengths, this.#counted, this.#ratio);
     const isExact = this.#key === keyOf(request, lengths);
     return contextUse(parts, this.#limit ?? limit, this.#maxTokens, isExact);
+  }
+
+  /** Tokens of a file of the draft; undefined until they are counted. */
+  tokensOf(hash: string): number | undefined {
+    return this.#files.get(hash);
   }
 
   /** Counts after a pause. Call it in an effect. */
@@ -44,9 +51,14 @@ export class ContextCounter {
     const abort = new AbortController();
     this.#abort = abort;
     const result = await attempt(() => api.post('/api/chats/count', { body: request, signal: abort.signal }));
-    // Without a count, the estimate stays: the model may not be on this machine yet.
-    if (!result.ok || abort.signal.aborted) return;
-    const { total, system, history, attachments, draft, context_length, max_tokens } = result.value;
+    if (abort.signal.aborted) return;
+    if (!result.ok) {
+      // The estimate stays: the model may not be on this machine yet. Counts of files are those of another model.
+      this.#files = new Map();
+      return;
+    }
+    const { total, system, history, attachments, files, draft, context_length, max_tokens } = result.value;
+    this.#files = new Map(files.map(({ hash, tokens }) => [hash, tokens]));
     this.#counted = {
       parts: { system, history, attachments, draft },
       draftCharacters: lengths.draft,

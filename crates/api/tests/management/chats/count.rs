@@ -134,6 +134,7 @@ async fn files_of_the_draft_are_counted_apart() {
         ]);
         let counted = count(&gateway, json!({"chat": chat["id"], "draft": draft})).await;
         assert_eq!(counted["draft"], plain["draft"]);
+        assert_eq!(plain["files"], json!([]));
         assert!(counted["attachments"].as_u64().unwrap() > 4, "{counted}");
         let unknown = json!([{"type": "attachment", "hash": "0".repeat(64)}]);
         let body = json!({"chat": chat["id"], "draft": unknown});
@@ -144,6 +145,41 @@ async fn files_of_the_draft_are_counted_apart() {
         );
         assert_eq!(gateway.delete(&path(&chat)).await.0, 204);
     }
+    gateway.stop().await;
+}
+
+#[tokio::test]
+async fn each_file_has_the_tokens_that_it_has_alone() {
+    let gateway = start().await;
+    let mut hashes = Vec::new();
+    for (name, data) in [
+        ("a.rs", "fn main() {}\n".to_owned()),
+        ("b.txt", "The time is a house. ".repeat(50)),
+    ] {
+        let upload = json!({"name": name, "data": BASE64.encode(data.as_bytes())});
+        let (_, attachment) = gateway.post("/api/attachments", upload).await;
+        hashes.push(attachment["hash"].clone());
+    }
+    let part = |hash: &Value| json!({"type": "attachment", "hash": hash});
+    let mut alone = Vec::new();
+    for hash in &hashes {
+        let body = json!({"model": MODEL, "draft": [part(hash)]});
+        let counted = count(&gateway, body).await;
+        let tokens = &counted["attachments"];
+        assert_eq!(counted["files"], json!([{"hash": hash, "tokens": tokens}]));
+        alone.push(counted["files"][0].clone());
+    }
+    let [small, large] = [0, 1].map(|index| alone[index]["tokens"].as_u64().unwrap());
+    assert!(small > 4 && large > 5 * small, "{alone:?}");
+    // Neither the text nor the order changes them, and a file that is there twice counts twice.
+    let draft = json!([
+        part(&hashes[1]),
+        {"type": "text", "text": "Why?"},
+        part(&hashes[0]),
+        part(&hashes[1]),
+    ]);
+    let counted = count(&gateway, json!({"model": MODEL, "draft": draft})).await;
+    assert_eq!(counted["files"], json!([alone[1], alone[0], alone[1]]));
     gateway.stop().await;
 }
 

@@ -22,10 +22,12 @@ pub struct Draft {
     pub text: Vec<Value>,
     /// The draft with its files.
     pub message: Vec<Value>,
+    /// For each file, a message that has only this file.
+    pub files: Vec<Vec<Value>>,
 }
 
 /// Tokens up to a part of the prompt.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Counts {
     /// The system prompt, and what the template adds in any case.
     pub system: usize,
@@ -35,6 +37,8 @@ pub struct Counts {
     pub text: usize,
     /// Everything.
     pub total: usize,
+    /// Each file without the others.
+    pub files: Vec<usize>,
 }
 
 impl Draft {
@@ -62,6 +66,9 @@ impl Draft {
         if self.message != self.text {
             total = count(&[&self.history, &self.message])?;
         }
+        // Without the rest of the draft, so that typing does not count them again.
+        let file = |message: &Vec<Value>| Ok(count(&[message])?.saturating_sub(base));
+        let files = self.files.iter().map(file).collect::<Result<_, _>>()?;
         // A template may render less of a message that others follow, such as its reasoning.
         let text = text.min(total);
         let history = history.min(text);
@@ -70,6 +77,7 @@ impl Draft {
             history,
             text,
             total,
+            files,
         })
     }
 
