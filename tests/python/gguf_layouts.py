@@ -91,7 +91,10 @@ def _split_internlm2(name: str, array: np.ndarray, config: dict[str, Any]) -> Te
     heads, groups = config["num_attention_heads"], config["num_key_value_heads"]
     width = array.shape[0] // (heads + 2 * groups)
     by_group = array.reshape(groups, heads // groups + 2, width, *array.shape[1:])
-    flat = lambda part: part.reshape(-1, *array.shape[1:])  # noqa: E731
+
+    def flat(part: np.ndarray) -> np.ndarray:
+        return part.reshape(-1, *array.shape[1:])
+
     yield _in_block(name, gguf.MODEL_TENSOR.ATTN_Q), rotary_pairs(flat(by_group[:, :-2]), heads)
     yield _in_block(name, gguf.MODEL_TENSOR.ATTN_K), rotary_pairs(flat(by_group[:, -2]), groups)
     yield _in_block(name, gguf.MODEL_TENSOR.ATTN_V), flat(by_group[:, -1])

@@ -10,11 +10,13 @@
     reason = "a test that cannot go on has failed"
 )]
 
+mod cache;
 mod values;
 
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
+pub use cache::cache;
 use mlxm_engine::checkpoint::{CheckpointConfig, Loader, Quantization, Weights};
 use mlxm_engine::models::{architecture, read_model_config};
 use mlxm_engine::{LoadError, QuantSpec};

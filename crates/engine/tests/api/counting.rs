@@ -5,11 +5,10 @@ use std::fmt::Write as _;
 use std::path::Path;
 
 use mlxm_engine::checkpoint::{Loader, Quantization, Weights};
-use mlxm_engine::forward::{CacheGroupPlan, CachePool, Model, ModelConfig, ModelInput, Step};
+use mlxm_engine::forward::{Model, ModelConfig, ModelInput, Step};
 use mlxm_engine::models::{read_model_config, supported};
-use mlxm_engine::{BLOCK_SIZE, KvCacheDtype, QuantMode, QuantSpec};
+use mlxm_engine::{KvCacheDtype, QuantMode, QuantSpec};
 use mlxm_kernels::{Kernels, OpCounts, PassCounts};
-use mlxm_kvcache::{BlockPool, GroupConfig, PoolConfig};
 use serde_json::{Value, json};
 
 const CONTEXT: usize = 4096;
@@ -66,34 +65,13 @@ fn decode(config: &Value, bits: u32, len: usize) -> PassCounts {
 fn passes(config: &Value, bits: u32, rows: &[usize], len: usize) -> Vec<PassCounts> {
     let kernels = Kernels::counting();
     let (model_config, model, _) = build(config, bits, &kernels);
-    let layers = model_config.cache_layers();
-    let mut groups: Vec<CacheGroupPlan> = Vec::new();
-    for layer in &layers {
-        if groups.iter().all(|group| group.kind != layer.kind) {
-            groups.push(CacheGroupPlan {
-                kind: layer.kind,
-                layers: 1,
-                blocks: CONTEXT / BLOCK_SIZE,
-                block_bytes: 0,
-            });
-        }
-    }
     let dtype = KvCacheDtype::F16;
-    let mut cache = CachePool::new(&kernels, &layers, &groups, BLOCK_SIZE, dtype).unwrap();
-    let configs = groups.iter().map(|group| GroupConfig {
-        kind: group.kind,
-        blocks: group.blocks,
-    });
-    let mut pool = BlockPool::new(PoolConfig {
-        block_size: BLOCK_SIZE,
-        groups: configs.collect(),
-    })
-    .unwrap();
+    let (mut cache, mut pool) = mlxm_testmodel::cache(&kernels, &*model_config, CONTEXT, dtype);
     let mut sequence = pool.sequence_without_prefix_caching();
     pool.allocate_slots(&mut sequence, len).unwrap();
     let vocab_size = model_config.dimensions().vocab_size;
     for &rows in rows {
-        let mut input = ModelInput::new(groups.len());
+        let mut input = ModelInput::new(pool.groups());
         input.push(&vec![1; rows], len - rows, &sequence);
         let mut step = Step::new(&kernels, &input, &mut cache).unwrap();
         let hidden = model.forward(&mut step).unwrap();

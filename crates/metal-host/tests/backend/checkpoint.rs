@@ -1,11 +1,11 @@
 //! Random checkpoints, and passes of their models.
 
 use mlxm_engine::checkpoint::{Loader, Quantization, Weights};
-use mlxm_engine::forward::{CacheGroupPlan, CachePool, Model, ModelConfig, ModelInput, Step};
+use mlxm_engine::forward::{CachePool, Model, ModelConfig, ModelInput, Step};
 use mlxm_engine::models::read_model_config;
-use mlxm_engine::{BLOCK_SIZE, KvCacheDtype, QuantMode, QuantSpec};
+use mlxm_engine::{KvCacheDtype, QuantMode, QuantSpec};
 use mlxm_kernels::{Kernels, Rows};
-use mlxm_kvcache::{BlockPool, GroupConfig, PoolConfig, SequenceCache};
+use mlxm_kvcache::{BlockPool, SequenceCache};
 use serde_json::{Value, json};
 
 use crate::bounds;
@@ -99,28 +99,7 @@ pub struct Runner<'a> {
 impl<'a> Runner<'a> {
     pub fn new(checkpoint: &Checkpoint, kernels: &'a Kernels, dtype: KvCacheDtype) -> Self {
         let (model_config, model) = checkpoint.build(kernels);
-        let layers = model_config.cache_layers();
-        let mut groups: Vec<CacheGroupPlan> = Vec::new();
-        for layer in &layers {
-            if groups.iter().all(|group| group.kind != layer.kind) {
-                groups.push(CacheGroupPlan {
-                    kind: layer.kind,
-                    layers: 1,
-                    blocks: 2 * CONTEXT / BLOCK_SIZE,
-                    block_bytes: 0,
-                });
-            }
-        }
-        let cache = CachePool::new(kernels, &layers, &groups, BLOCK_SIZE, dtype).unwrap();
-        let configs = groups.iter().map(|group| GroupConfig {
-            kind: group.kind,
-            blocks: group.blocks,
-        });
-        let pool = BlockPool::new(PoolConfig {
-            block_size: BLOCK_SIZE,
-            groups: configs.collect(),
-        })
-        .unwrap();
+        let (cache, pool) = mlxm_testmodel::cache(kernels, &*model_config, 2 * CONTEXT, dtype);
         let sequences = [0; 2].map(|_| pool.sequence_without_prefix_caching());
         Self {
             kernels,

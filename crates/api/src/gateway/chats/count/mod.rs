@@ -31,7 +31,7 @@ use crate::gateway::problem::{ApiProblem, Code};
 use crate::gateway::proxy::Target;
 use crate::gateway::settings::QUEUE_TIMEOUT_SECONDS;
 use crate::gateway::workers::pool_target;
-use crate::wire::chats::{ChatProtocol, CountRequest, FileTokens, TokenCount};
+use crate::wire::chats::{ChatProtocol, CountRequest, TokenCount};
 use crate::wire::profiles::RequestSettings;
 
 /// Longest wait for the size that a server would have.
@@ -75,12 +75,11 @@ pub async fn count(
     let (max_tokens, protocol) = (settings.max_tokens, ChatProtocol::from(config.protocol));
     let parts = attachments::describe(stores, "draft", request.draft).await?;
     let branch: Vec<&Message> = branch.iter().collect();
-    let (mut hashes, mut files) = (Vec::new(), Vec::new());
+    let mut files = Vec::new();
     for part in &parts {
         if let Part::Attachment { hash, .. } = part {
-            hashes.push(hash.clone());
-            let only = vec![part.clone()];
-            files.push(rendered_parts(stores, &model, protocol, only).await?);
+            let only = rendered_parts(stores, &model, protocol, vec![part.clone()]).await?;
+            files.push((hash.clone(), only));
         }
     }
     let draft = Draft {
@@ -103,13 +102,8 @@ pub async fn count(
             ApiProblem::new(Code::MODEL_INVALID, format!("{model}: {error}"))
                 .with_advice("`mlxm show` says more about the model")
         })?;
-    let files = hashes.into_iter().zip(counts.files);
-    let files = files.map(|(hash, tokens)| FileTokens {
-        hash,
-        tokens: tokens as u64,
-    });
     Ok(Json(TokenCount {
-        files: files.collect(),
+        files: counts.files,
         total: counts.total as u64,
         system: counts.system as u64,
         history: (counts.history - counts.system) as u64,

@@ -9,7 +9,7 @@ use crate::error::ApiError;
 use crate::fields::Warnings;
 use crate::openai::messages::normalize;
 use crate::openai::options::effort_variable;
-use crate::wire::chats::ChatProtocol;
+use crate::wire::chats::{ChatProtocol, FileTokens};
 use crate::wire::profiles::{RequestSettings, Thinking};
 
 /// A conversation, and a message that is being written.
@@ -22,8 +22,8 @@ pub struct Draft {
     pub text: Vec<Value>,
     /// The draft with its files.
     pub message: Vec<Value>,
-    /// For each file, a message that has only this file.
-    pub files: Vec<Vec<Value>>,
+    /// The hash of each file, and a message that has only this file.
+    pub files: Vec<(String, Vec<Value>)>,
 }
 
 /// Tokens up to a part of the prompt.
@@ -38,7 +38,7 @@ pub struct Counts {
     /// Everything.
     pub total: usize,
     /// Each file without the others.
-    pub files: Vec<usize>,
+    pub files: Vec<FileTokens>,
 }
 
 impl Draft {
@@ -67,7 +67,13 @@ impl Draft {
             total = count(&[&self.history, &self.message])?;
         }
         // Without the rest of the draft, so that typing does not count them again.
-        let file = |message: &Vec<Value>| Ok(count(&[message])?.saturating_sub(base));
+        let file = |(hash, message): &(String, Vec<Value>)| {
+            let tokens = count(&[message])?.saturating_sub(base);
+            Ok(FileTokens {
+                hash: hash.clone(),
+                tokens: tokens as u64,
+            })
+        };
         let files = self.files.iter().map(file).collect::<Result<_, _>>()?;
         // A template may render less of a message that others follow, such as its reasoning.
         let text = text.min(total);
