@@ -1,9 +1,11 @@
 //! CPU time and memory of programs, as the system counts them.
 
+use anyhow::{Context, Result};
 use std::io;
 use std::mem::MaybeUninit;
 use std::process::ExitStatus;
 use std::time::Duration;
+use sysinfo::{Pid, Process, ProcessRefreshKind, ProcessesToUpdate, System, UpdateKind};
 
 /// Resource usage of a program that has exited.
 #[derive(Debug)]
@@ -52,6 +54,37 @@ pub fn own_cpu() -> Duration {
 /// CPU time of the programs that this process started and that have exited, and of those they started.
 pub fn children_cpu() -> Duration {
     cpu_of(libc::RUSAGE_CHILDREN)
+}
+
+/// CPU time of all threads of a running process so far.
+pub fn cpu_of_process(pid: u32) -> Result<Duration> {
+    let kind = ProcessRefreshKind::nothing().with_cpu();
+    let milliseconds = read(pid, kind, |process| Some(process.accumulated_cpu_time()))?;
+    Ok(Duration::from_millis(milliseconds))
+}
+
+/// The variable `name` in the environment that a process of this user was started with.
+pub fn environment_of_process(pid: u32, name: &str) -> Result<String> {
+    let kind = ProcessRefreshKind::nothing().with_environ(UpdateKind::Always);
+    read(pid, kind, |process| {
+        let mut variables = process.environ().iter().filter_map(|one| one.to_str());
+        let value = variables.find_map(|one| one.strip_prefix(name)?.strip_prefix('='));
+        value.map(str::to_owned)
+    })
+    .with_context(|| format!("cannot read {name} in the environment of process {pid}"))
+}
+
+/// What `value` finds in the system's facts of this kind about a process.
+fn read<T>(
+    pid: u32,
+    kind: ProcessRefreshKind,
+    value: impl FnOnce(&Process) -> Option<T>,
+) -> Result<T> {
+    let id = Pid::from_u32(pid);
+    let mut system = System::new();
+    system.refresh_processes_specifics(ProcessesToUpdate::Some(&[id]), false, kind);
+    let process = system.process(id).and_then(value);
+    process.with_context(|| format!("process {pid} cannot be inspected"))
 }
 
 fn cpu_of(who: libc::c_int) -> Duration {

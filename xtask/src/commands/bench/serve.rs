@@ -381,12 +381,12 @@ fn measure_once(
     let loop_before = loop_time();
     let run = match point {
         Point::Closed { clients } | Point::Long { clients } => {
-            load::closed(running.address(), clients, requests)?
+            load::closed(&client, clients, requests)?
         }
-        Point::RepeatedPrompt => load::closed(running.address(), 1, requests)?,
+        Point::RepeatedPrompt => load::closed(&client, 1, requests)?,
         Point::Open { rate } => {
             let arrivals = workload::arrivals(seed, rate, requests.len());
-            load::open(running.address(), &arrivals, requests)?
+            load::open(&client, &arrivals, requests)?
         }
     };
     let outside_forward = loop_before

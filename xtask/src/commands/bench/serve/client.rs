@@ -4,7 +4,7 @@
 //! parses the events afterwards.
 
 use super::workload::Request;
-use crate::http::{self, Event};
+use crate::http::{self, Event, Response};
 use serde_json::{Value, json};
 use std::io::Read;
 use std::time::Instant;
@@ -17,6 +17,8 @@ const MAX_ERROR_BYTES: u64 = 2000;
 #[derive(Clone, Debug)]
 pub struct Client {
     address: String,
+    /// The `authorization` header, if the server requires one.
+    authorization: Option<String>,
 }
 
 /// The outcome of a request.
@@ -43,6 +45,15 @@ impl Client {
     pub fn new(address: &str) -> Self {
         Self {
             address: address.to_owned(),
+            authorization: None,
+        }
+    }
+
+    /// Sends this API key with completions.
+    pub fn with_key(self, key: &str) -> Self {
+        Self {
+            authorization: Some(format!("Bearer {key}")),
+            ..self
         }
     }
 
@@ -77,7 +88,14 @@ impl Client {
             "stream": true,
             "stream_options": {"include_usage": true},
         });
-        let response = http::send(&self.address, "/v1/completions", Some(&body.to_string()))
+        let headers: Vec<_> = self
+            .authorization
+            .iter()
+            .map(|value| ("authorization", value.as_str()))
+            .collect();
+        let body = body.to_string();
+        let response = http::begin(&self.address, "/v1/completions", &headers, Some(&body))
+            .and_then(Response::read)
             .map_err(|error| error.to_string())?;
         if !response.is_success() {
             let mut body = String::new();

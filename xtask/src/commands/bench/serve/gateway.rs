@@ -3,8 +3,8 @@
 use super::client::Client;
 use super::load;
 use super::run_metrics::RunMetrics;
-use super::servers::{Server, ServerCapacity};
 use super::workload::{self, CONTEXT_TOKENS, LONG_OUTPUTS, Lengths, Request};
+use crate::commands::bench::engines::Engine as _;
 use crate::commands::bench::engines::mlxm::Mlxm;
 use crate::commands::bench::machine::Machine;
 use crate::commands::bench::models::{Model, ModelFiles};
@@ -16,6 +16,7 @@ use crate::commands::bench::{record, turns};
 use crate::gateway::Gateway;
 use crate::http;
 use crate::mlxm::build;
+use crate::resource_usage::{cpu_of_process, environment_of_process};
 use anyhow::{Context, Result, bail};
 use clap::Args;
 use serde::Serialize;
@@ -23,17 +24,17 @@ use serde_json::json;
 use std::ffi::OsStr;
 use std::io::Read as _;
 use std::path::Path;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 /// Pairs of requests, and pairs of runs per number of streams, that an official result needs.
 const MIN_PAIRS: usize = 300;
-const MIN_RUNS: usize = 5;
+const MIN_RUNS: usize = 15;
 
 /// Concurrent streams.
 const STREAMS: [usize; 2] = [1, 16];
 
-/// Requests of each stream in a run.
-const REQUESTS_PER_STREAM: usize = 6;
+/// Requests of each stream in a run. Many short pairs cancel the machine's drift better than a few long ones.
+const REQUESTS_PER_STREAM: usize = 2;
 
 /// Short requests of equal length, so that the difference of a pair is that of the paths.
 const PAIRED: Lengths = Lengths {
@@ -45,11 +46,12 @@ const PAIRED: Lengths = Lengths {
 const MAX_ADDED_MS: f64 = 1.0;
 
 const METHOD: &str = "\
-Two workers run for the whole benchmark with equal settings, one by itself and one started by a gateway (`mlxm serve`) with a \
-database of its own, which writes a row for each request. For the time to first token, requests of equal length alternate \
-between the worker and the gateway, and the order of each second pair is reversed; every request has another prompt. The result \
-is the median of the differences of the pairs. For throughput, runs with the same number of concurrent streams alternate \
-likewise; the result is the median quotient of paired runs. The clients open a connection for each request.";
+A gateway (`mlxm serve`) with a database of its own, which writes a row for each request, starts one worker. Requests go to \
+this worker directly, with its key, and through the gateway. For the time to first token, requests of equal length alternate \
+between the two ways, and the order of each second pair is reversed; every request has another prompt. The result is the median \
+of the differences of the pairs. For throughput, runs with the same number of concurrent streams alternate likewise; the result \
+is the median quotient of paired runs. The clients open a connection for each request. The gateway's CPU time is that of its \
+process during the runs through it, divided by their output tokens.";
 
 const HELP: &str = "\
 Fails unless the gateway adds at most 1 ms to the median time to first token, and keeps at least 0.98 of the throughput (0.95 of \
@@ -67,7 +69,7 @@ pub struct Arguments {
     /// Pairs of requests for the time to first token; fewer than 300 need --force
     #[arg(long, value_name = "N", default_value_t = MIN_PAIRS)]
     pairs: usize,
-    /// Pairs of runs for each number of streams; fewer than 5 need --force
+    /// Pairs of runs for each number of streams; fewer than 15 need --force
     #[arg(long, value_name = "N", default_value_t = MIN_RUNS)]
     repeat: usize,
     #[command(flatten)]
@@ -108,6 +110,8 @@ struct Throughput {
     direct_tps: Vec<f64>,
     through_tps: Vec<f64>,
     ratio: Ratio,
+    /// CPU time of the gateway per output token, in microseconds.
+    gateway_cpu_us: f64,
 }
 
 impl ModelResult {
@@ -130,11 +134,11 @@ pub fn execute(arguments: &Arguments) -> Result<()> {
     if threads != machine.cores {
         bail!("the gateway chooses the threads of its workers: leave --threads out");
     }
-    let worker = Server::mlxm(Mlxm::current(&program, threads, options.activation_dtype)?);
+    let engine = Mlxm::current(&program, threads, options.activation_dtype)?;
     let mut models = Vec::new();
     for model in options.model.models() {
         let files = ModelFiles::locate(*model)?;
-        worker.engine().prepare(&files)?;
+        engine.prepare(&files)?;
         models.push(files);
     }
     if options.prepare {
@@ -155,7 +159,7 @@ pub fn execute(arguments: &Arguments) -> Result<()> {
         models: Vec::new(),
     };
     for files in &models {
-        let result = measure(&worker, &program, files, arguments)?;
+        let result = measure(&program, &engine.model(files), files.model, arguments)?;
         results.models.push(result);
     }
     let text = markdown(&results);
@@ -181,17 +185,17 @@ fn min_throughput(model: Model, streams: usize) -> f64 {
 }
 
 /// Starts a gateway with the profile `default` of the model at `path`.
-fn start_gateway(program: &Path, path: &Path, capacity: ServerCapacity) -> Result<Gateway> {
+fn start_gateway(program: &Path, path: &Path) -> Result<Gateway> {
     let models = path.parent().context("the model has no directory")?;
     let gateway = Gateway::start(program, models)?;
     let profile = json!({
         "name": "default",
         "model": path.file_name().map(OsStr::to_string_lossy),
-        // As for the worker by itself, all sequences may have a full context at the same time.
+        // All streams may have a full context at the same time.
         "load": {
-            "max_sequences": capacity.slots,
-            "context_length": capacity.context,
-            "kv_pool_tokens": capacity.slots * capacity.context,
+            "max_sequences": STREAMS[1],
+            "context_length": CONTEXT_TOKENS,
+            "kv_pool_tokens": STREAMS[1] * CONTEXT_TOKENS,
         },
     });
     let body = profile.to_string();
@@ -204,30 +208,34 @@ fn start_gateway(program: &Path, path: &Path, capacity: ServerCapacity) -> Resul
     Ok(gateway)
 }
 
+/// The two ways to a worker: directly and through a gateway.
+struct Ways {
+    clients: [Client; 2],
+    gateway_pid: u32,
+}
+
 fn measure(
-    worker: &Server,
     program: &Path,
-    files: &ModelFiles,
+    path: &Path,
+    model: Model,
     arguments: &Arguments,
 ) -> Result<ModelResult> {
-    let capacity = ServerCapacity {
-        slots: STREAMS[1],
-        context: CONTEXT_TOKENS,
+    let gateway = start_gateway(program, path)?;
+    let through = Client::new(gateway.address());
+    let warm_up = workload::requests(PAIRED, 0, 2);
+    // Starts the worker.
+    times_to_first_token(&through, &warm_up)?;
+    let ways = Ways {
+        clients: [worker(&gateway)?, through],
+        gateway_pid: gateway.pid(),
     };
-    let model = worker.engine().model(files);
-    let worker = worker.start(files, capacity)?;
-    let gateway = start_gateway(program, &model, capacity)?;
-    let addresses = [worker.address(), gateway.address()];
-    for address in addresses {
-        // Warms up.
-        times_to_first_token(address, &workload::requests(PAIRED, 0, 2))?;
-    }
-    let name = files.model.name();
-    let latency = latency(addresses, arguments.pairs)?;
+    times_to_first_token(&ways.clients[0], &warm_up)?;
+    let name = model.name();
+    let latency = latency(&ways.clients, arguments.pairs)?;
     eprintln!("{name}: {:+.3} ms to the first token", latency.added.median);
     let mut throughput = Vec::new();
     for streams in STREAMS {
-        let measured = measure_throughput(addresses, files.model, streams, arguments.repeat)?;
+        let measured = measure_throughput(&ways, model, streams, arguments.repeat)?;
         eprintln!(
             "{name}: {:.3} of the throughput with {streams} streams",
             measured.ratio.median_pair
@@ -241,13 +249,24 @@ fn measure(
     })
 }
 
+/// A client of the gateway's only worker, with the key that the gateway has given it in its environment.
+fn worker(gateway: &Gateway) -> Result<Client> {
+    let (status, list) = gateway.request("/api/servers", None)?;
+    let server = &list["servers"][0];
+    let (Some(pid), Some(port)) = (server["pid"].as_u64(), server["port"].as_u64()) else {
+        bail!("the gateway has no worker: status {status}: {list}");
+    };
+    let key = environment_of_process(u32::try_from(pid)?, "MLXM_API_KEY")?;
+    Ok(Client::new(&format!("127.0.0.1:{port}")).with_key(&key))
+}
+
 /// Pairs of single requests to the worker and to the gateway.
-fn latency(addresses: [&str; 2], pairs: usize) -> Result<Latency> {
+fn latency(clients: &[Client; 2], pairs: usize) -> Result<Latency> {
     let requests = workload::requests(PAIRED, 1, 2 * pairs);
     let mut times: [Vec<f64>; 2] = [Vec::new(), Vec::new()];
     for (pair, requests) in requests.chunks(2).enumerate() {
         for (index, request) in turns(2, pair).into_iter().zip(requests) {
-            let measured = times_to_first_token(addresses[index], std::slice::from_ref(request))?;
+            let measured = times_to_first_token(&clients[index], std::slice::from_ref(request))?;
             times[index].extend(measured);
         }
     }
@@ -265,8 +284,7 @@ fn latency(addresses: [&str; 2], pairs: usize) -> Result<Latency> {
 }
 
 /// The times to first token of requests that are sent one after the other, in milliseconds.
-fn times_to_first_token(address: &str, requests: &[Request]) -> Result<Vec<f64>> {
-    let client = Client::new(address);
+fn times_to_first_token(client: &Client, requests: &[Request]) -> Result<Vec<f64>> {
     let time = |request: &Request| -> Result<f64> {
         let outcome = client.complete(request, Instant::now());
         let completion = outcome.completion.map_err(anyhow::Error::msg)?;
@@ -281,20 +299,26 @@ fn times_to_first_token(address: &str, requests: &[Request]) -> Result<Vec<f64>>
 
 /// Runs with this many concurrent streams, alternating between the worker and the gateway.
 fn measure_throughput(
-    addresses: [&str; 2],
+    ways: &Ways,
     model: Model,
     streams: usize,
     repeat: usize,
 ) -> Result<Throughput> {
     let mut speeds: [Vec<f64>; 2] = [Vec::new(), Vec::new()];
+    let (mut gateway_cpu, mut tokens) = (Duration::ZERO, 0);
     for run in 1..=repeat {
         for index in turns(2, run) {
             // Other prompts for each run, so that none is in the prefix cache.
             let seed = 1000 + (run * 2 + index) as u64;
             let requests = workload::requests(LONG_OUTPUTS, seed, streams * REQUESTS_PER_STREAM);
-            let metrics = RunMetrics::of(&load::closed(addresses[index], streams, &requests)?);
+            let before = cpu_of_process(ways.gateway_pid)?;
+            let metrics = RunMetrics::of(&load::closed(&ways.clients[index], streams, &requests)?);
             if let Some(error) = metrics.error {
                 bail!("a request failed: {error}");
+            }
+            if index == 1 {
+                gateway_cpu += cpu_of_process(ways.gateway_pid)?.saturating_sub(before);
+                tokens += metrics.output_tokens;
             }
             speeds[index].push(metrics.output_tps);
         }
@@ -306,6 +330,7 @@ fn measure_throughput(
         ratio: Ratio::of(&through_tps, &direct_tps).context("there are no runs")?,
         direct_tps,
         through_tps,
+        gateway_cpu_us: gateway_cpu.as_secs_f64() * 1e6 / tokens.max(1) as f64,
     })
 }
 
@@ -342,6 +367,13 @@ fn markdown(results: &Results) -> String {
                     ratio.smallest_pair,
                     ratio.largest_pair,
                     throughput.min_ratio
+                ),
+            );
+            line(
+                &mut text,
+                format_args!(
+                    "| CPU time of the gateway per token with {} streams | {:.0} µs | |",
+                    throughput.streams, throughput.gateway_cpu_us
                 ),
             );
         }

@@ -17,11 +17,10 @@ pub struct Run {
 }
 
 /// A closed loop: each client sends its next request when the previous response is complete, until all requests are sent.
-pub fn closed(address: &str, clients: usize, requests: &[Request]) -> Result<Run> {
+pub fn closed(client: &Client, clients: usize, requests: &[Request]) -> Result<Run> {
     let next = AtomicUsize::new(0);
     let started = Instant::now();
     let one_client = || {
-        let client = Client::new(address);
         let mut outcomes = Vec::new();
         while let Some(request) = requests.get(next.fetch_add(1, Ordering::Relaxed)) {
             outcomes.push(client.complete(request, Instant::now()));
@@ -44,8 +43,7 @@ pub fn closed(address: &str, clients: usize, requests: &[Request]) -> Result<Run
 }
 
 /// An open loop: each request is sent when it is due, without waiting for earlier ones.
-pub fn open(address: &str, arrivals: &[Duration], requests: &[Request]) -> Result<Run> {
-    let client = Client::new(address);
+pub fn open(client: &Client, arrivals: &[Duration], requests: &[Request]) -> Result<Run> {
     let started = Instant::now();
     let outcomes = thread::scope(|scope| {
         let threads: Vec<_> = arrivals
