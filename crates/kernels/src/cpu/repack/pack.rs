@@ -106,15 +106,29 @@ fn pack_codes<const BITS: usize>(
 /// ones.
 #[inline(always)]
 fn pack_nibbles(from: &[u8], lane: usize, to: &mut [u8]) {
-    let (first, second) = from.split_at(CHUNK / 4);
-    let mut both = [0; CHUNK / 2];
-    for (both, (first, second)) in both.chunks_exact_mut(2).zip(first.iter().zip(second)) {
-        both[0] = first & 15 | second << 4;
-        both[1] = first >> 4 | second & 0xf0;
+    const LOW: u64 = u64::from_ne_bytes([0x0f; 8]);
+    let half = |at: usize| {
+        let mut bytes = [0; CHUNK / 4];
+        bytes.copy_from_slice(&from[at..][..CHUNK / 4]);
+        u64::from_le_bytes(bytes)
+    };
+    let (first, second) = (half(0), half(CHUNK / 4));
+    // The codes at even positions, and those at odd ones.
+    let even = first & LOW | (second & LOW) << 4;
+    let odd = (first >> 4) & LOW | second & !LOW;
+    for (pair, shift) in [0, 32].into_iter().enumerate() {
+        let words = spread((even >> shift) as u32) | spread((odd >> shift) as u32) << 8;
+        for (word, bytes) in words.to_le_bytes().chunks_exact(4).enumerate() {
+            to[(2 * pair + word) * VECTOR + 4 * lane..][..4].copy_from_slice(bytes);
+        }
     }
-    for (t, word) in both.chunks_exact(4).enumerate() {
-        to[t * VECTOR + 4 * lane..][..4].copy_from_slice(word);
-    }
+}
+
+/// Four bytes with a zero byte after each.
+#[inline(always)]
+fn spread(bytes: u32) -> u64 {
+    let pairs = (u64::from(bytes) | u64::from(bytes) << 16) & 0x0000_ffff_0000_ffff;
+    (pairs | pairs << 8) & 0x00ff_00ff_00ff_00ff
 }
 
 /// A chunk of one output, plane by plane.
@@ -192,6 +206,14 @@ fn pack_scales(weight: &RepackedWeight, quantized: &Quantized, tile: usize, out:
 
 #[inline(always)]
 fn copy_float(from: &Floats, at: usize, lane: usize, to: &mut [u8]) {
-    let size = from.element_bytes();
-    to[lane * size..][..size].copy_from_slice(&from.as_bytes()[at * size..][..size]);
+    // A copy of unknown size would be a call.
+    match from.element_bytes() {
+        2 => copy_element::<2>(from.as_bytes(), at, lane, to),
+        _ => copy_element::<4>(from.as_bytes(), at, lane, to),
+    }
+}
+
+#[inline(always)]
+fn copy_element<const SIZE: usize>(from: &[u8], at: usize, lane: usize, to: &mut [u8]) {
+    to[lane * SIZE..][..SIZE].copy_from_slice(&from[at * SIZE..][..SIZE]);
 }
