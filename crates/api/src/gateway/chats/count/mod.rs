@@ -14,7 +14,7 @@ use axum::routing::{MethodRouter, post};
 use mlxm_gateway::pool::plan::Verdict;
 use mlxm_gateway::{AcquireRequest, Class, UserId};
 use mlxm_store::chats::{self, ChatConfig};
-use mlxm_store::messages::{self, Message, MessageBody, MessageState, Part, Role, tree};
+use mlxm_store::messages::{self, Message, Part, tree};
 use mlxm_store::{Store, Uuid};
 use serde_json::Value;
 
@@ -22,7 +22,7 @@ pub use counters::TokenCounters;
 
 use self::counters::{CountError, CounterKey};
 use self::prompts::{Draft, understood};
-use super::runs::{RunRequest, prompt_of};
+use super::runs::{PromptMessage, RunRequest, part_texts, prompt_of};
 use super::stores::ChatStores;
 use super::{OWNER, attachments, settings};
 use crate::gateway::GatewayState;
@@ -74,21 +74,12 @@ pub async fn count(
     let settings = settings::effective(&state, &config, &model, &own).await;
     let (max_tokens, protocol) = (settings.max_tokens, ChatProtocol::from(config.protocol));
     let parts = attachments::describe(stores, "draft", request.draft).await?;
-    let branch: Vec<&Message> = branch.iter().collect();
-    let mut files = Vec::new();
-    for part in &parts {
-        if let Part::Attachment { hash, .. } = part {
-            let only = rendered_parts(stores, &model, protocol, vec![part.clone()]).await?;
-            files.push((hash.clone(), only));
-        }
-    }
-    let draft = Draft {
-        settings,
-        history: rendered(stores, &model, protocol, &branch).await?,
-        text: rendered_parts(stores, &model, protocol, texts(&parts)).await?,
-        message: rendered_parts(stores, &model, protocol, parts).await?,
-        files,
+    let prompts = Prompts {
+        stores,
+        model: &model,
+        protocol,
     };
+    let draft = prompts.draft(settings, &branch, &parts).await?;
     let counters = state.token_counters().clone();
     let key = counter_key(&state, &target)?;
     let counted = tokio::task::spawn_blocking(move || {
@@ -132,58 +123,62 @@ async fn history(
     Ok(branch)
 }
 
-/// Messages as the server of a run would understand them.
-async fn rendered(
-    stores: &ChatStores,
-    model: &str,
+/// Makes messages for a model, as the server of a run would understand them.
+struct Prompts<'a> {
+    stores: &'a ChatStores,
+    model: &'a str,
     protocol: ChatProtocol,
-    branch: &[&Message],
-) -> Result<Vec<Value>, ApiProblem> {
-    let request = RunRequest {
-        model: model.to_owned(),
-        protocol,
-        settings: RequestSettings::default(),
-        messages: prompt_of(stores, model, branch).await?,
-        continues: false,
-    };
-    understood(protocol, &mut request.body()).map_err(|error| ApiProblem::from(&error))
 }
 
-/// A message of the user with these parts, or none without parts.
-async fn rendered_parts(
-    stores: &ChatStores,
-    model: &str,
-    protocol: ChatProtocol,
-    content: Vec<Part>,
-) -> Result<Vec<Value>, ApiProblem> {
-    if content.is_empty() {
-        return Ok(Vec::new());
+impl Prompts<'_> {
+    /// A branch, and the parts of a message that is being written.
+    async fn draft(
+        &self,
+        settings: RequestSettings,
+        branch: &[Message],
+        parts: &[Part],
+    ) -> Result<Draft, ApiProblem> {
+        let branch: Vec<&Message> = branch.iter().collect();
+        let history = prompt_of(self.stores, self.model, &branch).await?;
+        let texts = part_texts(self.stores, self.model, "the draft", parts).await?;
+        let (mut files, mut typed) = (Vec::new(), Vec::new());
+        for (part, text) in parts.iter().zip(&texts) {
+            match part {
+                Part::Text { .. } => typed.push(text.as_str()),
+                Part::Attachment { hash, .. } => {
+                    files.push((hash.clone(), self.of_user(&[text])?));
+                }
+            }
+        }
+        let all: Vec<&str> = texts.iter().map(String::as_str).collect();
+        Ok(Draft {
+            settings,
+            history: self.understood(history)?,
+            text: self.of_user(&typed)?,
+            message: self.of_user(&all)?,
+            files,
+        })
     }
-    let message = Message {
-        id: Uuid::nil(),
-        chat_id: Uuid::nil(),
-        parent_id: None,
-        role: Role::User,
-        body: MessageBody {
-            content,
-            ..MessageBody::default()
-        },
-        model: None,
-        run_id: None,
-        seq: 0,
-        state: MessageState::Complete,
-        created_at_ms: 0,
-        updated_at_ms: 0,
-    };
-    rendered(stores, model, protocol, &[&message]).await
-}
 
-/// The parts without files.
-fn texts(parts: &[Part]) -> Vec<Part> {
-    let texts = parts
-        .iter()
-        .filter(|part| matches!(part, Part::Text { .. }));
-    texts.cloned().collect()
+    /// A message of the user, or none without texts.
+    fn of_user(&self, texts: &[&str]) -> Result<Vec<Value>, ApiProblem> {
+        if texts.is_empty() {
+            return Ok(Vec::new());
+        }
+        self.understood(vec![PromptMessage::of_user(texts)])
+    }
+
+    fn understood(&self, messages: Vec<PromptMessage>) -> Result<Vec<Value>, ApiProblem> {
+        let request = RunRequest {
+            model: self.model.to_owned(),
+            protocol: self.protocol,
+            settings: RequestSettings::default(),
+            messages,
+            continues: false,
+        };
+        let messages = understood(self.protocol, &mut request.body());
+        messages.map_err(|error| ApiProblem::from(&error))
+    }
 }
 
 fn counter_key(state: &GatewayState, target: &Target) -> Result<CounterKey, ApiProblem> {

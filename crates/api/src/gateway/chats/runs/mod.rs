@@ -42,7 +42,7 @@ use mlxm_store::{Store, StoreError, Uuid};
 use tokio::sync::watch;
 use tower::ServiceExt as _;
 
-pub use request::{RunRequest, prompt_of};
+pub use request::{PromptMessage, RunRequest, part_texts, prompt_of};
 pub use routes::routes;
 pub use thread::thread;
 

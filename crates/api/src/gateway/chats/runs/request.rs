@@ -1,6 +1,5 @@
 //! The request of a run, in each API.
 
-use mlxm_store::Uuid;
 use mlxm_store::messages::{Message, MessageState, Part, Role, ToolCall, join_texts};
 use serde_json::{Map, Value, json};
 
@@ -52,15 +51,8 @@ pub async fn prompt_of(
     let mut messages = Vec::new();
     for message in branch {
         let is_response = message.role == Role::Assistant;
-        let mut texts = Vec::new();
-        for part in &message.body.content {
-            if let Part::Text { text } = part {
-                texts.push(text.clone());
-            }
-            if let Some(file) = FilePart::of(part) {
-                texts.push(file_text(stores, model, message.id, &file).await?);
-            }
-        }
+        let place = format!("message {}", message.id);
+        let texts = part_texts(stores, model, &place, &message.body.content).await?;
         let body = &message.body;
         // A call that was cut off has no valid arguments.
         let is_complete = message.state == MessageState::Complete;
@@ -84,16 +76,38 @@ pub async fn prompt_of(
     Ok(messages)
 }
 
+/// The text of each part, that of a file between lines that name it. `place` is what has the parts, for errors.
+///
+/// # Errors
+/// As [`prompt_of`].
+pub async fn part_texts(
+    stores: &ChatStores,
+    model: &str,
+    place: &str,
+    parts: &[Part],
+) -> Result<Vec<String>, ApiProblem> {
+    let mut texts = Vec::with_capacity(parts.len());
+    for part in parts {
+        if let Part::Text { text } = part {
+            texts.push(text.clone());
+        }
+        if let Some(file) = FilePart::of(part) {
+            texts.push(file_text(stores, model, place, &file).await?);
+        }
+    }
+    Ok(texts)
+}
+
 /// The text of a file, between lines that name it.
 async fn file_text(
     stores: &ChatStores,
     model: &str,
-    message: Uuid,
+    place: &str,
     file: &FilePart<'_>,
 ) -> Result<String, ApiProblem> {
     let name = file.name;
     if file.kind() == AttachmentKind::Image {
-        let detail = format!("{model} reads text, and message {message} has the image {name}");
+        let detail = format!("{model} reads text, and {place} has the image {name}");
         return Err(ApiProblem::new(Code::IMAGES_UNSUPPORTED, detail)
             .with_advice("describe the image in words, or edit the message without it"));
     }
@@ -113,6 +127,16 @@ pub fn defaults(settings: &RequestSettings) -> Map<String, Value> {
 }
 
 impl PromptMessage {
+    /// A message of the user with these texts.
+    pub fn of_user(texts: &[&str]) -> Self {
+        Self {
+            is_response: false,
+            text: join_texts(texts),
+            reasoning: None,
+            calls: Vec::new(),
+        }
+    }
+
     /// The beginning of a response, to continue it.
     pub fn beginning(text: String, reasoning: Option<String>) -> Self {
         Self {
