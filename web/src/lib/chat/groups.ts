@@ -1,5 +1,6 @@
 // The list of chats in groups: pinned ones, and the others by day. No Svelte inside.
 import type { Chat, ChatEntry } from '$lib/api';
+import { month, weekday } from '$lib/format';
 
 export interface ChatGroup {
   title: string;
@@ -25,8 +26,8 @@ function groupOf(chat: Chat, nowMs: number): string {
   const days = Math.round((startOfDay(nowMs) - startOfDay(chat.updated_at_ms)) / 86_400_000);
   if (days <= 0) return 'Today';
   if (days === 1) return 'Yesterday';
-  if (days < 7) return new Intl.DateTimeFormat(undefined, { weekday: 'long' }).format(chat.updated_at_ms);
-  return new Intl.DateTimeFormat(undefined, { month: 'long', year: 'numeric' }).format(chat.updated_at_ms);
+  if (days < 7) return weekday(chat.updated_at_ms);
+  return month(chat.updated_at_ms);
 }
 
 /** In the time zone of the browser; a day has 23 or 25 hours sometimes, so that differences are rounded. */

@@ -12,15 +12,22 @@ const COUNTS = ['', 'k', 'M', 'B'] as const;
 /** No-break, so that a number and its unit stay on a line. */
 const SPACE = '\u00a0';
 
+/** By the digits after the point. A format takes much longer to make than to use. */
+const formats = new Map<number, Intl.NumberFormat>();
+
 /** Digits in groups, as the reader's language writes them. */
 export function integer(value: number): string {
-  return new Intl.NumberFormat(undefined, { maximumFractionDigits: 0 }).format(value);
+  return decimal(value, 0);
 }
 
 /** With a fixed number of digits after the point, so that numbers below each other line up. */
 export function decimal(value: number, digits: number): string {
-  const options = { minimumFractionDigits: digits, maximumFractionDigits: digits };
-  return new Intl.NumberFormat(undefined, options).format(value);
+  let format = formats.get(digits);
+  if (format === undefined) {
+    format = new Intl.NumberFormat(undefined, { minimumFractionDigits: digits, maximumFractionDigits: digits });
+    formats.set(digits, format);
+  }
+  return format.format(value);
 }
 
 /** Decimal units, as disks and the gateway have them: 1 GB is 10⁹ bytes. */

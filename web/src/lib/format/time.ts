@@ -41,14 +41,39 @@ export function ago(atMs: number, nowMs: number): string {
 }
 
 /** Date and time, to the second: what is shown on hover. */
-export function exact(atMs: number): string {
-  return new Intl.DateTimeFormat(undefined, { dateStyle: 'medium', timeStyle: 'medium' }).format(atMs);
-}
+export const exact = formatter({ dateStyle: 'medium', timeStyle: 'medium' });
 
 /** The time of a day with milliseconds, as in a log. */
-export function clockTime(atMs: number): string {
-  const options = { hour: '2-digit', minute: '2-digit', second: '2-digit', fractionalSecondDigits: 3 } as const;
-  return new Intl.DateTimeFormat(undefined, { ...options, hourCycle: 'h23' }).format(atMs);
+export const clockTime = formatter({
+  hour: '2-digit',
+  minute: '2-digit',
+  second: '2-digit',
+  fractionalSecondDigits: 3,
+  hourCycle: 'h23',
+});
+
+/** The time of a day to the second. */
+export const secondTime = formatter({ hour: '2-digit', minute: '2-digit', second: '2-digit', hourCycle: 'h23' });
+
+/** The time of a day to the minute. */
+export const minuteTime = formatter({ hour: '2-digit', minute: '2-digit', hourCycle: 'h23' });
+
+/** The day of a week. */
+export const weekday = formatter({ weekday: 'long' });
+
+/** The month of a year. */
+export const month = formatter({ month: 'long', year: 'numeric' });
+
+/** Formats times. A format takes much longer to make than to use; it keeps its time zone, which changes when one travels. */
+function formatter(options: Intl.DateTimeFormatOptions): (atMs: number) => string {
+  let format: Intl.DateTimeFormat | undefined;
+  let zone = 0;
+  return (atMs) => {
+    const now = new Date(atMs).getTimezoneOffset();
+    if (format === undefined || zone !== now) format = new Intl.DateTimeFormat(undefined, options);
+    zone = now;
+    return format.format(atMs);
+  };
 }
 
 function largest(seconds: number): [number, string] {
