@@ -19,8 +19,13 @@ export interface Probe {
   watchMessages: (count: number) => void;
   /** Time from the last click to the painted messages. */
   opened: Promise<number>;
-  /** Of each key since the last call: the time until all of its effects are in the layout. */
-  takeKeys: () => number[];
+  /** Of each key since the last call: the time until its effects are in the layout, and until they are painted. */
+  takeKeys: () => Promise<KeyTimes>;
+}
+
+export interface KeyTimes {
+  layout: number[];
+  paint: number[];
 }
 
 declare global {
@@ -67,7 +72,7 @@ function install(): void {
   let lastKey = 0;
   let lastInput = 0;
   let isLate = false;
-  let keys: number[] = [];
+  let keys: KeyTimes = { layout: [], paint: [] };
   const pressed = (event: KeyboardEvent): void => {
     lastKey = event.timeStamp;
     isLate = event.key === 'Enter' && lastKey - lastInput >= SEARCH_DELAY_MS;
@@ -76,11 +81,12 @@ function install(): void {
   window.addEventListener('input', (event) => {
     const start = lastKey;
     lastInput = event.timeStamp;
-    afterTask(() => {
-      // Computes style and layout, which the next frame then need not do.
-      document.body.getBoundingClientRect();
-      keys.push(performance.now() - start);
-    });
+    // The handlers of the page have run, and what they change is in the document: the browser runs microtasks after each of them.
+    // Computes style and layout, which the next frame then need not do.
+    document.body.getBoundingClientRect();
+    const { layout, paint } = keys;
+    layout.push(performance.now() - start);
+    afterPaint(() => paint.push(performance.now() - start));
   });
 
   window.probe = {
@@ -151,9 +157,10 @@ function install(): void {
       });
     },
 
-    takeKeys() {
+    async takeKeys() {
+      await new Promise<void>((resolve) => afterPaint(() => resolve()));
       const taken = keys;
-      keys = [];
+      keys = { layout: [], paint: [] };
       return taken;
     },
   };

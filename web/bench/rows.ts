@@ -2,6 +2,7 @@
 
 import type { TestInfo } from '@playwright/test';
 import { required } from '../tests/support/environment';
+import type { KeyTimes } from './probe';
 
 export interface Row {
   name: string;
@@ -25,6 +26,15 @@ export const repeat = (): number => Number(required('MLXM_BENCH_REPEAT', TASK));
 
 /** The file with all rows. */
 export const resultFile = (): string => required('MLXM_BENCH_RESULT', TASK);
+
+/** Most time from a key until its effects are in the layout. */
+const KEY_LIMIT_MS = 16;
+
+/** Adds the rows of keys. The time until they are painted depends on the frames of the browser, of which there are 60 a second. */
+export async function recordKeys(info: TestInfo, name: string, { layout, paint }: KeyTimes): Promise<void> {
+  await record(info, { name: `${name}, keystroke`, unit: 'ms', limit: KEY_LIMIT_MS, values: layout });
+  await record(info, { name: `${name}, keystroke until painted`, unit: 'ms', limit: null, values: paint });
+}
 
 /** Adds a row to the result. */
 export async function record(info: TestInfo, row: Row): Promise<void> {
