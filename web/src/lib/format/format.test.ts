@@ -1,7 +1,7 @@
-import { describe, expect, it } from 'vitest';
+import { afterEach, describe, expect, it } from 'vitest';
 
 import { bytes, bytesParts, count, integer, percent, plural, rate, tokens } from './numbers';
-import { ago, duration, milliseconds, remaining } from './time';
+import { ago, clockTime, duration, milliseconds, remaining } from './time';
 
 /** With ordinary spaces, which are easier to read here. */
 function plain(text: string): string {
@@ -97,5 +97,22 @@ describe('times', () => {
       '2 h ago',
       '2 d ago',
     ]);
+  });
+});
+
+describe('times of a day', () => {
+  const zone = process.env.TZ;
+  afterEach(() => {
+    if (zone === undefined) delete process.env.TZ;
+    else process.env.TZ = zone;
+  });
+
+  it('are those of the time zone of now, which changes when one travels', () => {
+    process.env.TZ = 'UTC';
+    expect(clockTime(0)).toBe('00:00:00.000');
+    process.env.TZ = 'Asia/Tokyo';
+    expect(clockTime(0)).toBe('09:00:00.000');
+    process.env.TZ = 'Europe/Berlin';
+    expect([clockTime(0), clockTime(Date.UTC(2026, 6, 1))]).toEqual(['01:00:00.000', '02:00:00.000']);
   });
 });
