@@ -207,7 +207,19 @@ pub(crate) async fn run(
                 Expr::val(crate::VERSION),
             ]);
         transaction.execute(&row).await?;
-        tracing::info!(database, version, name = migration.name, "migrated");
+        tracing::debug!(
+            database,
+            version,
+            name = migration.name,
+            "applied a migration"
+        );
+    }
+    match (version, MIGRATIONS.len()) {
+        (0, _) => tracing::info!(database, "created the database"),
+        (from, to) if (from as usize) < to => {
+            tracing::info!(database, from, to, "migrated the database");
+        }
+        _ => {}
     }
     Ok(())
 }
