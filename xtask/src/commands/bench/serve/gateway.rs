@@ -134,7 +134,10 @@ pub fn execute(arguments: &Arguments) -> Result<()> {
     if threads != machine.cores {
         bail!("the gateway chooses the threads of its workers: leave --threads out");
     }
-    let engine = Mlxm::current(&program, threads, options.activation_dtype)?;
+    if options.activation_dtype.is_some() {
+        bail!("the gateway's worker has mlxm's default: leave --activation-dtype out");
+    }
+    let engine = Mlxm::current(&program, threads, None)?;
     let mut models = Vec::new();
     for model in options.model.models() {
         let files = ModelFiles::locate(*model)?;
